@@ -1,0 +1,2 @@
+//! The line (being written).
+#![no_std]
