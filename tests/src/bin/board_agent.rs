@@ -1,0 +1,2 @@
+//! Plays the operator inside the virtual board.
+fn main() {}

@@ -1,0 +1,93 @@
+//! The virtual board, from the host's side: whether it can be had here, and running `board-agent` on it.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use crate::tidy::root;
+
+/// Why the virtual board is not used in this run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unavailable(pub String);
+
+/// The programs for the board, cross-built by `scripts/test`.
+#[derive(Debug, Clone)]
+pub struct Programs {
+    /// The product: `jidoka`.
+    pub inspector: PathBuf,
+    /// The operator inside the board: `board-agent`.
+    pub agent: PathBuf,
+}
+
+/// What one boot left behind.
+#[derive(Debug, Clone)]
+pub struct Boot {
+    /// Exit code of the agent; 124 when the time limit passed, 125 when the guest died.
+    pub code: i32,
+    /// Everything that the agent printed.
+    pub output: String,
+}
+
+impl Programs {
+    /// Finds the cross-built programs in the folder that `JIDOKA_BOARD_BIN` names.
+    ///
+    /// # Errors
+    /// [`Unavailable`] with the reason, for a test to print before it skips.
+    pub fn find() -> Result<Programs, Unavailable> {
+        let Some(folder) = std::env::var_os("JIDOKA_BOARD_BIN").map(PathBuf::from) else {
+            let how = "JIDOKA_BOARD_BIN is not set: `scripts/test` builds the board's programs and sets it";
+            return Err(Unavailable(how.to_owned()));
+        };
+        let programs = Programs {
+            inspector: folder.join("jidoka"),
+            agent: folder.join("board-agent"),
+        };
+        for program in [&programs.inspector, &programs.agent] {
+            if !program.is_file() {
+                return Err(Unavailable(format!("{} does not exist", program.display())));
+            }
+        }
+        Ok(programs)
+    }
+
+    /// Like [`Programs::find`], but says why a test is skipped; in continuous integration nothing may be skipped.
+    ///
+    /// # Panics
+    /// When `CI` is set and the board cannot be had.
+    #[must_use]
+    pub fn find_or_skip(test: &str) -> Option<Programs> {
+        match Programs::find() {
+            Ok(programs) => Some(programs),
+            Err(Unavailable(reason)) => {
+                assert!(
+                    std::env::var_os("CI").is_none(),
+                    "{test} may not be skipped in CI: {reason}"
+                );
+                eprintln!("{test}: skipped: {reason}");
+                None
+            }
+        }
+    }
+
+    /// Boots the emulated ARM board, runs `board-agent SCENARIO` there and waits for it. `share` appears as `/share`.
+    ///
+    /// # Errors
+    /// When `tests/board/boot` cannot be started.
+    pub fn boot(&self, scenario: &str, share: &Path, limit_s: u32) -> std::io::Result<Boot> {
+        let output = Command::new(root().join("tests/board/boot"))
+            .args(["-t", &limit_s.to_string()])
+            .arg("-f")
+            .arg(&self.inspector)
+            .arg("-s")
+            .arg(share)
+            .args(["-n", "2", "-m", "1G", "aarch64"])
+            .arg(&self.agent)
+            .arg(scenario)
+            .stdin(Stdio::null())
+            .stderr(Stdio::inherit())
+            .output()?;
+        Ok(Boot {
+            code: output.status.code().unwrap_or(-1),
+            output: String::from_utf8_lossy(&output.stdout).into_owned(),
+        })
+    }
+}
