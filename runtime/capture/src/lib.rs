@@ -1,1 +1,33 @@
-//! (being written)
+//! Capture: where frames come from.
+//!
+//! What lives here: [`FrameSource`] and its sources (a V4L2 camera, replay of files, a rendered conveyor), and image
+//! files. What must not: models, verdicts, pins, or anything that looks into a frame to judge it. It relies on
+//! `jidoka-prepare` for what a frame is, on `v4l` for the kernel's types, on `image` for files.
+//!
+//! Architecture invariant: a frame is a lease, never a copy; the borrow checker keeps the driver's buffer from being
+//! filled while somebody reads it.
+
+mod config;
+mod error;
+pub mod images;
+mod replay;
+mod source;
+mod synthetic;
+mod v4l2;
+
+pub use config::{Keep, ReplayConfig, SourceConfig, SyntheticConfig, V4l2Config};
+pub use error::{CaptureError, FrameFault};
+pub use jidoka_prepare::{Encoding, FrameView, Geometry, PixelFormat, Roi};
+pub use replay::Replay;
+pub use source::{Defect, FrameMeta, FrameSource, GiveBack, Lease, SourceStats, Truth};
+pub use synthetic::Synthetic;
+pub use v4l2::V4l2Source;
+
+/// Opens any source.
+pub fn open(config: &SourceConfig) -> Result<Box<dyn FrameSource>, CaptureError> {
+    Ok(match config {
+        SourceConfig::V4l2(config) => Box::new(V4l2Source::open(config)?),
+        SourceConfig::Replay(config) => Box::new(Replay::open(config)?),
+        SourceConfig::Synthetic(config) => Box::new(Synthetic::open(config)?),
+    })
+}

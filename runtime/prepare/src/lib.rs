@@ -1,1 +1,17 @@
-//! (being written)
+//! Prepare: from a camera's frame to the engine's input in one pass.
+//!
+//! What lives here: pixel formats, borrowed frames, regions, and the plan that turns one into f32 NCHW 0..=1 or u8
+//! NHWC: region, colour, resize, scale. What must not: anything that opens, waits, logs or knows a camera or a model.
+//! It relies on nothing but the standard library.
+//!
+//! One rounding rule, in integers, so that x86_64 and aarch64 agree to the bit (see `weights` and `preparer`).
+
+mod format;
+mod frame;
+mod preparer;
+mod spec;
+
+pub use format::{Encoding, Matrix, PixelFormat, Range};
+pub use frame::{FrameError, FrameView, Geometry, Roi};
+pub use preparer::Preparer;
+pub use spec::{Channels, Filter, Fit, MAX_SIDE, Spec, SpecError};

@@ -1,0 +1,121 @@
+//! Which source, and how it is set up: plain values that the configuration file is read into.
+
+use std::path::PathBuf;
+
+use jidoka_prepare::PixelFormat;
+
+/// A camera that V4L2 drives.
+#[derive(Clone, Debug, PartialEq)]
+pub struct V4l2Config {
+    /// Device node, such as `/dev/video0` or, better, a link in `/dev/v4l/by-id`.
+    pub device: PathBuf,
+    /// Width and height in pixels; none for what the driver has set.
+    pub size: Option<(u32, u32)>,
+    /// Pixel format; none for the first that both sides know.
+    pub format: Option<PixelFormat>,
+    /// Frames a second; none for what the driver has set.
+    pub fps: Option<f64>,
+    /// Buffers to queue; the driver may give more.
+    pub buffers: u32,
+    /// Controls by name (`exposure_time_absolute`, `gain`, ...) with their values, set in this order.
+    pub controls: Vec<(String, i64)>,
+    /// What to do when several frames wait.
+    pub keep: Keep,
+}
+
+impl V4l2Config {
+    /// A device with the driver's own settings, four buffers, every frame kept.
+    pub fn new(device: impl Into<PathBuf>) -> V4l2Config {
+        V4l2Config {
+            device: device.into(),
+            size: None,
+            format: None,
+            fps: None,
+            buffers: 4,
+            controls: Vec::new(),
+            keep: Keep::Every,
+        }
+    }
+}
+
+/// What to do when several frames wait.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Keep {
+    /// Give them in order: a triggered camera, where each frame is a part.
+    #[default]
+    Every,
+    /// Give the newest, count the others as skipped: a free-running camera that is faster than the inspection.
+    Latest,
+}
+
+/// Images from files.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ReplayConfig {
+    /// A folder of images, or one image that holds several frames.
+    pub path: PathBuf,
+    /// Frames in the image, stacked along its longer side; none where the path is a folder or a single frame.
+    pub filmstrip: Option<u32>,
+    /// Frames a second; none for as fast as they are asked for.
+    pub fps: Option<f64>,
+    /// Begin again after the last.
+    pub repeat: bool,
+    /// Most memory that decoded frames may take, in MiB. Frames are decoded at start; the loop only lends them.
+    pub memory_mib: usize,
+}
+
+impl ReplayConfig {
+    /// A folder or a single image, once, as fast as possible, in at most 1 GiB.
+    pub fn new(path: impl Into<PathBuf>) -> ReplayConfig {
+        ReplayConfig {
+            path: path.into(),
+            filmstrip: None,
+            fps: None,
+            repeat: false,
+            memory_mib: 1024,
+        }
+    }
+}
+
+/// A rendered conveyor with machined parts.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SyntheticConfig {
+    /// Width in pixels.
+    pub width: u32,
+    /// Height in pixels.
+    pub height: u32,
+    /// [`PixelFormat::Grey`] or [`PixelFormat::Rgb24`].
+    pub format: PixelFormat,
+    /// The same seed gives the same frames, to the bit, on every machine.
+    pub seed: u64,
+    /// Share of defective parts, 0..=1.
+    pub defect_rate: f64,
+    /// Parts a second; none for as fast as they are asked for.
+    pub fps: Option<f64>,
+    /// How many parts; none for no end.
+    pub parts: Option<u32>,
+}
+
+impl Default for SyntheticConfig {
+    fn default() -> SyntheticConfig {
+        SyntheticConfig {
+            width: 640,
+            height: 480,
+            format: PixelFormat::Grey,
+            seed: 1,
+            defect_rate: 0.1,
+            fps: None,
+            parts: None,
+        }
+    }
+}
+
+/// Any of the sources.
+#[derive(Clone, Debug, PartialEq)]
+pub enum SourceConfig {
+    /// A camera.
+    V4l2(V4l2Config),
+    /// Image files.
+    Replay(ReplayConfig),
+    /// A renderer.
+    Synthetic(SyntheticConfig),
+}

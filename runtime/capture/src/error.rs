@@ -1,0 +1,92 @@
+//! Everything that can go wrong with a source, in two kinds: at opening (says what to do), and in the loop (no heap).
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Why a source could not be opened or set up.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CaptureError {
+    /// A file or folder could not be read.
+    #[error("{}: {error}", path.display())]
+    Io {
+        /// What was read.
+        path: PathBuf,
+        /// What the system said.
+        error: std::io::Error,
+    },
+    /// A folder holds no image.
+    #[error("{}: no images here; expected .png, .jpg, .jpeg or .bmp files", path.display())]
+    NoImages {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// An image does not decode, or is of a kind that is not supported.
+    #[error("{}: not a usable image: {reason}", path.display())]
+    Image {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A setting of a source makes no sense.
+    #[error("{key} = {value}: expected {expected}")]
+    Setting {
+        /// The setting.
+        key: &'static str,
+        /// Its value.
+        value: String,
+        /// What it may be.
+        expected: String,
+    },
+}
+
+/// Why there is no frame this time. Copies freely and owns no memory, so it may be made inside the loop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum FrameFault {
+    /// No frame came in time. The source goes on.
+    #[error("no frame within {} ms", waited.as_millis())]
+    TimedOut {
+        /// How long was waited.
+        waited: Duration,
+    },
+    /// The replay is over. No frame will come again.
+    #[error("end of the recording")]
+    EndOfStream,
+    /// The driver marked the frame as damaged. The source goes on.
+    #[error("frame {sequence} is damaged")]
+    Damaged {
+        /// The driver's sequence number.
+        sequence: u32,
+    },
+    /// The frame has fewer bytes than its geometry needs. The source goes on.
+    #[error("frame {sequence} has {got} bytes where {expected} were expected")]
+    Short {
+        /// The driver's sequence number.
+        sequence: u32,
+        /// Bytes that came.
+        got: usize,
+        /// Bytes that the geometry needs.
+        expected: usize,
+    },
+    /// The device is gone (unplugged, or its driver unbound). Open it again.
+    #[error("the camera is gone")]
+    Gone,
+    /// The system said something else. Open the device again.
+    #[error("the camera failed: {}", std::io::Error::from_raw_os_error(*errno))]
+    Device {
+        /// The system's error number.
+        errno: i32,
+    },
+}
+
+impl FrameFault {
+    /// Whether the same source may still give frames: true for a time-out or a bad frame, false for an end.
+    pub fn is_passing(self) -> bool {
+        matches!(
+            self,
+            FrameFault::TimedOut { .. } | FrameFault::Damaged { .. } | FrameFault::Short { .. }
+        )
+    }
+}
