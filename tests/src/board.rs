@@ -37,10 +37,7 @@ impl Programs {
             let how = "JIDOKA_BOARD_BIN is not set: `scripts/test` builds the board's programs and sets it";
             return Err(Unavailable(how.to_owned()));
         };
-        let programs = Programs {
-            inspector: folder.join("jidoka"),
-            agent: folder.join("board-agent"),
-        };
+        let programs = Programs { inspector: folder.join("jidoka"), agent: folder.join("board-agent") };
         for program in [&programs.inspector, &programs.agent] {
             if !program.is_file() {
                 return Err(Unavailable(format!("{} does not exist", program.display())));
@@ -58,10 +55,7 @@ impl Programs {
         match Programs::find() {
             Ok(programs) => Some(programs),
             Err(Unavailable(reason)) => {
-                assert!(
-                    std::env::var_os("CI").is_none(),
-                    "{test} may not be skipped in CI: {reason}"
-                );
+                assert!(std::env::var_os("CI").is_none(), "{test} may not be skipped in CI: {reason}");
                 eprintln!("{test}: skipped: {reason}");
                 None
             }

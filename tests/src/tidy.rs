@@ -42,18 +42,11 @@ impl Source {
     /// A file that exists only in a test of a rule.
     #[must_use]
     pub fn example(path: &str, text: &str) -> Source {
-        Source {
-            path: PathBuf::from(path),
-            text: text.to_owned(),
-        }
+        Source { path: PathBuf::from(path), text: text.to_owned() }
     }
 
     fn complaint(&self, line: usize, what: impl Into<String>) -> Complaint {
-        Complaint {
-            path: self.path.clone(),
-            line,
-            what: what.into(),
-        }
+        Complaint { path: self.path.clone(), line, what: what.into() }
     }
 
     fn has_extension(&self, extension: &str) -> bool {
@@ -62,19 +55,14 @@ impl Source {
 
     /// Lines with their numbers, from 1.
     fn lines(&self) -> impl Iterator<Item = (usize, &str)> {
-        self.text
-            .lines()
-            .enumerate()
-            .map(|(index, line)| (index + 1, line))
+        self.text.lines().enumerate().map(|(index, line)| (index + 1, line))
     }
 }
 
 /// The repository root (this crate's parent folder).
 #[must_use]
 pub fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .parent()
-        .map_or_else(PathBuf::new, Path::to_path_buf)
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().map_or_else(PathBuf::new, Path::to_path_buf)
 }
 
 /// Every tracked file that is text.
@@ -82,14 +70,9 @@ pub fn root() -> PathBuf {
 /// # Errors
 /// When `git ls-files` cannot be run in [`root`].
 pub fn tracked_sources() -> std::io::Result<Vec<Source>> {
-    let listing = Command::new("git")
-        .args(["ls-files", "-z"])
-        .current_dir(root())
-        .output()?;
+    let listing = Command::new("git").args(["ls-files", "-z"]).current_dir(root()).output()?;
     if !listing.status.success() {
-        return Err(std::io::Error::other(
-            String::from_utf8_lossy(&listing.stderr).into_owned(),
-        ));
+        return Err(std::io::Error::other(String::from_utf8_lossy(&listing.stderr).into_owned()));
     }
     let names = String::from_utf8_lossy(&listing.stdout).into_owned();
     Ok(names
@@ -97,10 +80,7 @@ pub fn tracked_sources() -> std::io::Result<Vec<Source>> {
         .filter(|name| !name.is_empty())
         .filter_map(|name| {
             let text = std::fs::read_to_string(root().join(name)).ok()?;
-            Some(Source {
-                path: PathBuf::from(name),
-                text,
-            })
+            Some(Source { path: PathBuf::from(name), text })
         })
         .collect())
 }
@@ -126,10 +106,7 @@ pub fn short_files(file: &Source) -> Vec<Complaint> {
     let is_source = ["rs", "py", "sh"].iter().any(|e| file.has_extension(e));
     let lines = file.text.lines().count();
     if is_source && lines > MAX_FILE_LINES {
-        return vec![file.complaint(
-            1,
-            format!("{lines} lines; split by idea (at most {MAX_FILE_LINES})"),
-        )];
+        return vec![file.complaint(1, format!("{lines} lines; split by idea (at most {MAX_FILE_LINES})"))];
     }
     Vec::new()
 }
@@ -153,10 +130,8 @@ pub fn short_functions(file: &Source) -> Vec<Complaint> {
             continue;
         };
         if length + 1 > MAX_FUNCTION_LINES {
-            let what = format!(
-                "`{name}` has {} lines; give its parts names (at most {MAX_FUNCTION_LINES})",
-                length + 1
-            );
+            let what =
+                format!("`{name}` has {} lines; give its parts names (at most {MAX_FUNCTION_LINES})", length + 1);
             complaints.push(file.complaint(index + 1, what));
         }
     }
@@ -174,10 +149,8 @@ fn function_name(line: &str) -> Option<&str> {
             return after.split(['(', '<']).next();
         }
         let word = rest.split(' ').next()?;
-        let is_qualifier = matches!(
-            word,
-            "pub" | "const" | "async" | "unsafe" | "extern" | "\"C\""
-        ) || word.starts_with("pub(");
+        let is_qualifier =
+            matches!(word, "pub" | "const" | "async" | "unsafe" | "extern" | "\"C\"") || word.starts_with("pub(");
         if !is_qualifier {
             return None;
         }
@@ -193,39 +166,20 @@ pub fn crate_top_comments(file: &Source) -> Vec<Complaint> {
     if !is_root {
         return Vec::new();
     }
-    let top: Vec<&str> = file
-        .text
-        .lines()
-        .take_while(|line| line.starts_with("//!"))
-        .collect();
+    let top: Vec<&str> = file.text.lines().take_while(|line| line.starts_with("//!")).collect();
     let lower = top.join(" ").to_lowercase();
     let mut complaints = Vec::new();
     if top.len() < 4 {
-        complaints.push(file.complaint(
-            1,
-            "a crate begins with a comment: what lives here, what must not, what it relies on",
-        ));
+        complaints.push(
+            file.complaint(1, "a crate begins with a comment: what lives here, what must not, what it relies on"),
+        );
     }
-    let says_limit = [
-        "must not",
-        "nothing here",
-        "never",
-        "knows no",
-        "does not",
-        "no i/o",
-    ]
-    .iter()
-    .any(|w| lower.contains(w));
+    let says_limit =
+        ["must not", "nothing here", "never", "knows no", "does not", "no i/o"].iter().any(|w| lower.contains(w));
     if !says_limit {
-        complaints.push(file.complaint(
-            1,
-            "the crate's comment does not say what must not live here",
-        ));
+        complaints.push(file.complaint(1, "the crate's comment does not say what must not live here"));
     }
-    if !["relies on", "rely on", "depends on"]
-        .iter()
-        .any(|w| lower.contains(w))
-    {
+    if !["relies on", "rely on", "depends on"].iter().any(|w| lower.contains(w)) {
         complaints.push(file.complaint(1, "the crate's comment does not say what it relies on"));
     }
     complaints
@@ -259,12 +213,10 @@ pub fn safety_reasons(file: &Source) -> Vec<Complaint> {
 #[must_use]
 pub fn units_in_names(file: &Source) -> Vec<Complaint> {
     const QUANTITIES: &[&str] = &[
-        "delay", "timeout", "pulse", "interval", "period", "duration", "latency", "jitter", "lead",
-        "debounce", "pitch", "elapsed", "deadline", "distance", "speed", "exposure",
+        "delay", "timeout", "pulse", "interval", "period", "duration", "latency", "jitter", "lead", "debounce",
+        "pitch", "elapsed", "deadline", "distance", "speed", "exposure",
     ];
-    const NUMBERS: &[&str] = &[
-        "u8", "u16", "u32", "u64", "u128", "usize", "i32", "i64", "f32", "f64",
-    ];
+    const NUMBERS: &[&str] = &["u8", "u16", "u32", "u64", "u128", "usize", "i32", "i64", "f32", "f64"];
     if !file.has_extension("rs") {
         return Vec::new();
     }
@@ -276,10 +228,8 @@ pub fn units_in_names(file: &Source) -> Vec<Complaint> {
         for (name, kind) in declared_names(line) {
             let quantity = name.rsplit('_').next().unwrap_or(name);
             if QUANTITIES.contains(&quantity) && NUMBERS.contains(&kind) {
-                complaints.push(file.complaint(
-                    number,
-                    format!("`{name}: {kind}` has no unit; end it in _ms, _us, _mm ..."),
-                ));
+                complaints
+                    .push(file.complaint(number, format!("`{name}: {kind}` has no unit; end it in _ms, _us, _mm ...")));
             }
         }
     }
@@ -309,17 +259,13 @@ pub fn nothing_unfinished(file: &Source) -> Vec<Complaint> {
         ["(being ", "written)"].concat(),
     ];
     let mut complaints = Vec::new();
-    if !["rs", "py", "sh", "toml", "md"]
-        .iter()
-        .any(|e| file.has_extension(e))
-    {
+    if !["rs", "py", "sh", "toml", "md"].iter().any(|e| file.has_extension(e)) {
         return complaints;
     }
     for (number, line) in file.lines() {
         for word in &banned {
             if line.contains(word.as_str()) {
-                complaints
-                    .push(file.complaint(number, format!("`{word}` does not belong in main")));
+                complaints.push(file.complaint(number, format!("`{word}` does not belong in main")));
             }
         }
     }
@@ -329,17 +275,12 @@ pub fn nothing_unfinished(file: &Source) -> Vec<Complaint> {
 /// No file names a folder that exists on one person's machine only.
 #[must_use]
 pub fn no_machine_paths(file: &Source) -> Vec<Complaint> {
-    let banned = [
-        ["/ro", "ot/"].concat(),
-        ["/wo", "rk/"].concat(),
-        ["/ho", "me/"].concat(),
-    ];
+    let banned = [["/ro", "ot/"].concat(), ["/wo", "rk/"].concat(), ["/ho", "me/"].concat()];
     let mut complaints = Vec::new();
     for (number, line) in file.lines() {
         for path in &banned {
             if line.contains(path.as_str()) {
-                complaints
-                    .push(file.complaint(number, format!("`{path}` is a path of one machine")));
+                complaints.push(file.complaint(number, format!("`{path}` is a path of one machine")));
             }
         }
     }
@@ -355,17 +296,10 @@ pub fn scripts_say_how(file: &Source) -> Vec<Complaint> {
     if !first.starts_with("#!") || !first.contains("sh") {
         return Vec::new();
     }
-    let name = file
-        .path
-        .file_stem()
-        .map(|n| n.to_string_lossy().into_owned())
-        .unwrap_or_default();
+    let name = file.path.file_stem().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
     let second = file.text.lines().nth(1).unwrap_or_default();
     if second.starts_with(&format!("# {name}")) && second.contains(" - ") {
         return Vec::new();
     }
-    vec![file.complaint(
-        2,
-        format!("a script begins with `# {name} - what it is for`"),
-    )]
+    vec![file.complaint(2, format!("a script begins with `# {name} - what it is for`"))]
 }

@@ -5,60 +5,28 @@ use jidoka_tests::tidy::{self, Complaint, RULES, Source, root, tracked_sources};
 #[test]
 fn every_tracked_file_keeps_the_rules() {
     let sources = tracked_sources().expect("git lists the tracked files");
-    assert!(
-        sources.len() > 20,
-        "only {} tracked files were read",
-        sources.len()
-    );
+    assert!(sources.len() > 20, "only {} tracked files were read", sources.len());
     let mut complaints = Vec::new();
     for source in &sources {
         for (rule, judge) in RULES {
-            complaints.extend(
-                judge(source)
-                    .into_iter()
-                    .map(|complaint| format!("{complaint} [{rule}]")),
-            );
+            complaints.extend(judge(source).into_iter().map(|complaint| format!("{complaint} [{rule}]")));
         }
     }
-    assert!(
-        complaints.is_empty(),
-        "{} complaints:\n{}",
-        complaints.len(),
-        complaints.join("\n")
-    );
+    assert!(complaints.is_empty(), "{} complaints:\n{}", complaints.len(), complaints.join("\n"));
 }
 
 /// `rule` complains about `bad` and is content with `good`.
 fn check(rule: fn(&Source) -> Vec<Complaint>, path: &str, bad: &str, good: &str) {
-    assert!(
-        !rule(&Source::example(path, bad)).is_empty(),
-        "the rule overlooks:\n{bad}"
-    );
+    assert!(!rule(&Source::example(path, bad)).is_empty(), "the rule overlooks:\n{bad}");
     let complaints = rule(&Source::example(path, good));
-    assert!(
-        complaints.is_empty(),
-        "the rule complains without cause: {complaints:?}"
-    );
+    assert!(complaints.is_empty(), "the rule complains without cause: {complaints:?}");
 }
 
 #[test]
 fn each_rule_can_fail() {
-    let long_function = format!(
-        "fn long() {{\n{}}}\n",
-        "    step();\n".repeat(tidy::MAX_FUNCTION_LINES)
-    );
-    check(
-        tidy::short_files,
-        "a.rs",
-        &"x\n".repeat(tidy::MAX_FILE_LINES + 1),
-        "x\n",
-    );
-    check(
-        tidy::short_functions,
-        "a.rs",
-        &long_function,
-        "fn short() {\n    step();\n}\n",
-    );
+    let long_function = format!("fn long() {{\n{}}}\n", "    step();\n".repeat(tidy::MAX_FUNCTION_LINES));
+    check(tidy::short_files, "a.rs", &"x\n".repeat(tidy::MAX_FILE_LINES + 1), "x\n");
+    check(tidy::short_functions, "a.rs", &long_function, "fn short() {\n    step();\n}\n");
     check(
         tidy::crate_top_comments,
         "runtime/x/src/lib.rs",
@@ -77,30 +45,10 @@ fn each_rule_can_fail() {
         "pub struct A {\n    pub delay: u64,\n}\n",
         "pub struct A {\n    pub delay_us: u64,\n}\n",
     );
-    check(
-        tidy::units_in_names,
-        "a.rs",
-        "fn f(pulse: u32) {}\n",
-        "fn f(pulse: Span) {}\n",
-    );
-    check(
-        tidy::nothing_unfinished,
-        "a.rs",
-        &["    todo", "!()\n"].concat(),
-        "    done()\n",
-    );
-    check(
-        tidy::no_machine_paths,
-        "a.md",
-        &["see /ro", "ot/x\n"].concat(),
-        "see ~/x\n",
-    );
-    check(
-        tidy::scripts_say_how,
-        "scripts/go",
-        "#!/bin/sh\necho\n",
-        "#!/bin/sh\n# go - does it\n",
-    );
+    check(tidy::units_in_names, "a.rs", "fn f(pulse: u32) {}\n", "fn f(pulse: Span) {}\n");
+    check(tidy::nothing_unfinished, "a.rs", &["    todo", "!()\n"].concat(), "    done()\n");
+    check(tidy::no_machine_paths, "a.md", &["see /ro", "ot/x\n"].concat(), "see ~/x\n");
+    check(tidy::scripts_say_how, "scripts/go", "#!/bin/sh\necho\n", "#!/bin/sh\n# go - does it\n");
 }
 
 #[test]
@@ -111,12 +59,7 @@ fn documents_link_to_files_that_exist() {
             continue;
         }
         let folder = root().join(source.path.parent().expect("a file has a folder"));
-        for target in source
-            .text
-            .split("](")
-            .skip(1)
-            .filter_map(|rest| rest.split(')').next())
-        {
+        for target in source.text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
             let path = target.split('#').next().unwrap_or_default();
             if !path.is_empty() && !target.contains("://") && !folder.join(path).exists() {
                 dead.push(format!("{}: {target}", source.path.display()));
@@ -132,30 +75,17 @@ fn promises_and_invariants_name_tests_that_exist() {
     let sources = tracked_sources().expect("git lists the tracked files");
     let mut named = 0;
     let mut missing = Vec::new();
-    for document in sources
-        .iter()
-        .filter(|s| s.path.ends_with("PROMISES.md") || s.path.ends_with("ARCHITECTURE.md"))
-    {
-        for reference in document
-            .text
-            .split('`')
-            .filter(|piece| piece.contains(".rs::"))
-        {
+    for document in sources.iter().filter(|s| s.path.ends_with("PROMISES.md") || s.path.ends_with("ARCHITECTURE.md")) {
+        for reference in document.text.split('`').filter(|piece| piece.contains(".rs::")) {
             let (file, test) = reference.split_once(".rs::").expect("just matched");
             named += 1;
             let file = format!("{file}.rs");
-            let exists = sources
-                .iter()
-                .any(|s| s.path.ends_with(&file) && s.text.contains(&format!("fn {test}(")));
+            let exists = sources.iter().any(|s| s.path.ends_with(&file) && s.text.contains(&format!("fn {test}(")));
             if !exists {
                 missing.push(format!("{}: {reference}", document.path.display()));
             }
         }
     }
     assert!(named >= 7, "the documents name only {named} tests");
-    assert!(
-        missing.is_empty(),
-        "tests that are named but do not exist:\n{}",
-        missing.join("\n")
-    );
+    assert!(missing.is_empty(), "tests that are named but do not exist:\n{}", missing.join("\n"));
 }
