@@ -1,0 +1,31 @@
+//! The kernels: free functions over slices, one implementation per instruction set, chosen once.
+//!
+//! What lives here: the arithmetic of the steps that tract-linalg has no (good) kernel for. What must not: graphs, plans,
+//! tract types, allocation after packing. [`Kernels`] is the table of the functions chosen for one instruction set; its
+//! methods check every bound against the slices and then call the unsafe core, so they are safe to call with anything.
+//!
+//! Most bodies are written once over [`simd::Simd`] and compiled per instruction set; those that live from a special
+//! instruction (`vpdpbusd`, `sdot`, `smmla`) stand in that set's own file. Each is tested against a plain definition beside
+//! it, on every instruction set that the CPU has.
+//!
+//! Relies on: [`crate::layout`] for how activations lie in memory and how far past a grid may be read.
+
+mod aligned;
+#[cfg(test)]
+mod check;
+mod isa;
+mod nearest;
+#[cfg(target_arch = "aarch64")]
+mod neon;
+mod portable;
+mod simd;
+mod table;
+#[cfg(target_arch = "x86_64")]
+mod x86_avx2;
+#[cfg(target_arch = "x86_64")]
+mod x86_avx512;
+
+pub use aligned::{Aligned, Number};
+pub use isa::{ISA_VARIABLE, Isa, IsaError};
+pub use nearest::{Bank, Queries, QueryNorm, Tile};
+pub use table::Kernels;

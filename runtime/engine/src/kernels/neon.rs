@@ -1,0 +1,69 @@
+//! NEON of ARMv8.0: four lanes, thirty-two registers.
+
+use std::arch::aarch64::*;
+
+use super::simd::{Simd, methods};
+
+/// Four lanes of a `q` register.
+#[derive(Clone, Copy)]
+pub(crate) struct Neon;
+
+impl Simd for Neon {
+    const LANES: usize = 4;
+    type F = float32x4_t;
+    type I = int32x4_t;
+    type Quad = float32x4_t;
+    type Narrow = Neon;
+
+    methods! {
+        fn splat(x: f32) -> float32x4_t = vdupq_n_f32(x);
+        fn load(p: *const f32) -> float32x4_t = vld1q_f32(p);
+        fn store(p: *mut f32, v: float32x4_t) = vst1q_f32(p, v);
+        fn store_first(p: *mut f32, v: float32x4_t, n: usize) = {
+            if n >= 2 {
+                vst1_f32(p, vget_low_f32(v));
+            }
+            if n == 1 {
+                vst1q_lane_f32::<0>(p, v);
+            } else if n == 3 {
+                vst1q_lane_f32::<2>(p.add(2), v);
+            }
+        };
+        fn add(a: float32x4_t, b: float32x4_t) -> float32x4_t = vaddq_f32(a, b);
+        fn sub(a: float32x4_t, b: float32x4_t) -> float32x4_t = vsubq_f32(a, b);
+        fn mul(a: float32x4_t, b: float32x4_t) -> float32x4_t = vmulq_f32(a, b);
+        fn fma(a: float32x4_t, b: float32x4_t, c: float32x4_t) -> float32x4_t = vfmaq_f32(c, a, b);
+        fn max(a: float32x4_t, b: float32x4_t) -> float32x4_t = vmaxq_f32(a, b);
+        fn min(a: float32x4_t, b: float32x4_t) -> float32x4_t = vminq_f32(a, b);
+        fn select_gt(a: float32x4_t, b: float32x4_t, x: float32x4_t, y: float32x4_t) -> float32x4_t =
+            vbslq_f32(vcgtq_f32(a, b), x, y);
+        fn load_quad(p: *const f32) -> float32x4_t = vld1q_f32(p);
+        fn load_even_odd(p: *const f32) -> (float32x4_t, float32x4_t) = {
+            let (a, b) = (vld1q_f32(p), vld1q_f32(p.add(4)));
+            (vuzp1q_f32(a, b), vuzp2q_f32(a, b))
+        };
+        fn splat_i(x: i32) -> int32x4_t = vdupq_n_s32(x);
+        fn load_i(p: *const i32) -> int32x4_t = vld1q_s32(p);
+        fn store_i(p: *mut i32, v: int32x4_t) = vst1q_s32(p, v);
+        fn load_i8(p: *const i8) -> int32x4_t = {
+            let bytes = vreinterpret_s8_u32(vdup_n_u32(p.cast::<u32>().read_unaligned()));
+            vmovl_s16(vget_low_s16(vmovl_s8(bytes)))
+        };
+        fn store_i8(p: *mut i8, v: int32x4_t) = {
+            let words = vmovn_s32(v);
+            let bytes = vmovn_s16(vcombine_s16(words, words));
+            p.cast::<u32>().write_unaligned(vget_lane_u32::<0>(vreinterpret_u32_s8(bytes)));
+        };
+        fn add_i(a: int32x4_t, b: int32x4_t) -> int32x4_t = vaddq_s32(a, b);
+        fn mul_i(a: int32x4_t, b: int32x4_t) -> int32x4_t = vmulq_s32(a, b);
+        fn max_i(a: int32x4_t, b: int32x4_t) -> int32x4_t = vmaxq_s32(a, b);
+        fn to_f(v: int32x4_t) -> float32x4_t = vcvtq_f32_s32(v);
+        fn round(v: float32x4_t) -> int32x4_t = vcvtnq_s32_f32(v);
+    }
+
+    #[inline(always)]
+    unsafe fn fma_quad<const LANE: i32>(acc: float32x4_t, b: float32x4_t, quad: float32x4_t) -> float32x4_t {
+        // SAFETY: no pointer is involved.
+        unsafe { vfmaq_laneq_f32::<LANE>(acc, b, quad) }
+    }
+}

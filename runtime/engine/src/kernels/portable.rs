@@ -1,0 +1,78 @@
+//! Vectors in plain Rust: what runs where no instruction set of ours is there. The compiler makes SSE2 or NEON of it.
+
+use super::simd::{Simd, methods};
+
+/// Four lanes in an array.
+#[derive(Clone, Copy)]
+pub(crate) struct Portable;
+
+type F = [f32; 4];
+type I = [i32; 4];
+
+/// 1.5 * 2^23: adding it leaves the integer, rounded to nearest even, in the low bits.
+const ROUNDER: f32 = 12_582_912.0;
+
+#[inline(always)]
+fn map2(a: F, b: F, f: impl Fn(f32, f32) -> f32) -> F {
+    [f(a[0], b[0]), f(a[1], b[1]), f(a[2], b[2]), f(a[3], b[3])]
+}
+
+#[inline(always)]
+fn map2_i(a: I, b: I, f: impl Fn(i32, i32) -> i32) -> I {
+    [f(a[0], b[0]), f(a[1], b[1]), f(a[2], b[2]), f(a[3], b[3])]
+}
+
+/// Fused where the target has it for certain; elsewhere it would be a call into libm for each lane.
+#[inline(always)]
+fn fma(a: f32, b: f32, c: f32) -> f32 {
+    if cfg!(any(target_arch = "aarch64", target_feature = "fma")) { a.mul_add(b, c) } else { a * b + c }
+}
+
+impl Simd for Portable {
+    const LANES: usize = 4;
+    type F = F;
+    type I = I;
+    type Quad = F;
+    type Narrow = Portable;
+
+    methods! {
+        fn splat(x: f32) -> F = [x; 4];
+        fn load(p: *const f32) -> F = p.cast::<F>().read_unaligned();
+        fn store(p: *mut f32, v: F) = p.cast::<F>().write_unaligned(v);
+        fn store_first(p: *mut f32, v: F, n: usize) = std::ptr::copy_nonoverlapping(v.as_ptr(), p, n);
+        fn add(a: F, b: F) -> F = map2(a, b, |x, y| x + y);
+        fn sub(a: F, b: F) -> F = map2(a, b, |x, y| x - y);
+        fn mul(a: F, b: F) -> F = map2(a, b, |x, y| x * y);
+        fn fma(a: F, b: F, c: F) -> F =
+            [fma(a[0], b[0], c[0]), fma(a[1], b[1], c[1]), fma(a[2], b[2], c[2]), fma(a[3], b[3], c[3])];
+        fn max(a: F, b: F) -> F = map2(a, b, |x, y| if x > y { x } else { y });
+        fn min(a: F, b: F) -> F = map2(a, b, |x, y| if x < y { x } else { y });
+        fn select_gt(a: F, b: F, x: F, y: F) -> F = [
+            if a[0] > b[0] { x[0] } else { y[0] },
+            if a[1] > b[1] { x[1] } else { y[1] },
+            if a[2] > b[2] { x[2] } else { y[2] },
+            if a[3] > b[3] { x[3] } else { y[3] },
+        ];
+        fn load_quad(p: *const f32) -> F = p.cast::<F>().read_unaligned();
+        fn load_even_odd(p: *const f32) -> (F, F) = {
+            let v = p.cast::<[f32; 8]>().read_unaligned();
+            ([v[0], v[2], v[4], v[6]], [v[1], v[3], v[5], v[7]])
+        };
+        fn splat_i(x: i32) -> I = [x; 4];
+        fn load_i(p: *const i32) -> I = p.cast::<I>().read_unaligned();
+        fn store_i(p: *mut i32, v: I) = p.cast::<I>().write_unaligned(v);
+        fn load_i8(p: *const i8) -> I = p.cast::<[i8; 4]>().read_unaligned().map(i32::from);
+        fn store_i8(p: *mut i8, v: I) = p.cast::<[i8; 4]>().write_unaligned(v.map(|x| x as i8));
+        fn add_i(a: I, b: I) -> I = map2_i(a, b, i32::wrapping_add);
+        fn mul_i(a: I, b: I) -> I = map2_i(a, b, i32::wrapping_mul);
+        fn max_i(a: I, b: I) -> I = map2_i(a, b, i32::max);
+        fn to_f(v: I) -> F = v.map(|x| x as f32);
+        fn round(v: F) -> I = v.map(|x| (x + ROUNDER).to_bits() as i32 - ROUNDER.to_bits() as i32);
+    }
+
+    #[inline(always)]
+    unsafe fn fma_quad<const LANE: i32>(acc: F, b: F, quad: F) -> F {
+        // SAFETY: no pointer is involved.
+        unsafe { Self::fma(b, [quad[LANE as usize]; 4], acc) }
+    }
+}

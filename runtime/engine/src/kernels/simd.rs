@@ -1,0 +1,74 @@
+//! A vector of numbers as the kernels see it: written once per operation, compiled once per instruction set.
+//!
+//! The bodies of the kernels are generic over [`Simd`] and `inline(always)`; each instruction set instantiates them inside
+//! functions that carry its `#[target_feature]`, so every intrinsic ends up inlined in code that may use it.
+
+/// `LANES` floats or 32-bit integers side by side.
+///
+/// # Safety
+/// Every method may only be reached from a function compiled for, and a CPU that has, the implementation's instruction set.
+/// Loads and stores touch `LANES` values (twice that for [`Simd::load_even_odd`]) from the pointer on, at any alignment.
+pub(crate) trait Simd: Copy {
+    /// Values in a vector.
+    const LANES: usize;
+    /// Vector of `f32`.
+    type F: Copy;
+    /// Vector of `i32`.
+    type I: Copy;
+    /// Four neighbouring floats, of which one at a time multiplies a vector.
+    type Quad: Copy;
+    /// A narrower set for rows that do not fill `LANES`; itself where there is none.
+    type Narrow: Simd;
+
+    unsafe fn splat(x: f32) -> Self::F;
+    unsafe fn load(p: *const f32) -> Self::F;
+    unsafe fn store(p: *mut f32, v: Self::F);
+    /// Stores the first `n < LANES` lanes.
+    unsafe fn store_first(p: *mut f32, v: Self::F, n: usize);
+    unsafe fn add(a: Self::F, b: Self::F) -> Self::F;
+    unsafe fn sub(a: Self::F, b: Self::F) -> Self::F;
+    unsafe fn mul(a: Self::F, b: Self::F) -> Self::F;
+    /// `a * b + c`, rounded once where the set has it.
+    unsafe fn fma(a: Self::F, b: Self::F, c: Self::F) -> Self::F;
+    /// The greater; a NaN in `b` survives, so the value that may be NaN goes second.
+    unsafe fn max(a: Self::F, b: Self::F) -> Self::F;
+    /// The smaller; a NaN in `b` survives.
+    unsafe fn min(a: Self::F, b: Self::F) -> Self::F;
+    /// Per lane `if a > b { x } else { y }`.
+    unsafe fn select_gt(a: Self::F, b: Self::F, x: Self::F, y: Self::F) -> Self::F;
+    unsafe fn load_quad(p: *const f32) -> Self::Quad;
+    /// `b * quad[LANE] + acc`.
+    unsafe fn fma_quad<const LANE: i32>(acc: Self::F, b: Self::F, quad: Self::Quad) -> Self::F;
+    /// `2 * LANES` floats, split into those at even and at odd places.
+    unsafe fn load_even_odd(p: *const f32) -> (Self::F, Self::F);
+
+    unsafe fn splat_i(x: i32) -> Self::I;
+    unsafe fn load_i(p: *const i32) -> Self::I;
+    unsafe fn store_i(p: *mut i32, v: Self::I);
+    /// `LANES` bytes, sign-extended.
+    unsafe fn load_i8(p: *const i8) -> Self::I;
+    /// The low bytes; every lane must be within -128..=127.
+    unsafe fn store_i8(p: *mut i8, v: Self::I);
+    unsafe fn add_i(a: Self::I, b: Self::I) -> Self::I;
+    unsafe fn mul_i(a: Self::I, b: Self::I) -> Self::I;
+    unsafe fn max_i(a: Self::I, b: Self::I) -> Self::I;
+    /// Exact below 2^24, else to nearest even.
+    unsafe fn to_f(v: Self::I) -> Self::F;
+    /// To the nearest integer, ties to even; every lane must be within ±2^22.
+    unsafe fn round(v: Self::F) -> Self::I;
+}
+
+/// Writes the methods of a [`Simd`] implementation as one expression each.
+macro_rules! methods {
+    ($(fn $name:ident($($arg:ident: $ty:ty),*) $(-> $ret:ty)? = $body:expr;)*) => {
+        $(
+            #[inline(always)]
+            #[allow(unused_unsafe)]
+            unsafe fn $name($($arg: $ty),*) $(-> $ret)? {
+                // SAFETY: the trait's contract: the instruction set is there and pointers are good for the lanes touched.
+                unsafe { $body }
+            }
+        )*
+    };
+}
+pub(crate) use methods;

@@ -1,0 +1,67 @@
+//! AVX2 with FMA: eight lanes, sixteen registers.
+
+use std::arch::x86_64::*;
+
+use super::simd::{Simd, methods};
+
+/// Eight lanes of `ymm`.
+#[derive(Clone, Copy)]
+pub(crate) struct Avx2;
+
+/// Eight set lanes, then eight clear ones: a window into it masks the first `n`.
+static FIRST: [i32; 16] = [-1, -1, -1, -1, -1, -1, -1, -1, 0, 0, 0, 0, 0, 0, 0, 0];
+
+impl Simd for Avx2 {
+    const LANES: usize = 8;
+    type F = __m256;
+    type I = __m256i;
+    type Quad = *const f32;
+    type Narrow = Avx2;
+
+    methods! {
+        fn splat(x: f32) -> __m256 = _mm256_set1_ps(x);
+        fn load(p: *const f32) -> __m256 = _mm256_loadu_ps(p);
+        fn store(p: *mut f32, v: __m256) = _mm256_storeu_ps(p, v);
+        fn store_first(p: *mut f32, v: __m256, n: usize) = {
+            let mask = _mm256_loadu_si256(FIRST.as_ptr().add(8 - n).cast());
+            _mm256_maskstore_ps(p, mask, v);
+        };
+        fn add(a: __m256, b: __m256) -> __m256 = _mm256_add_ps(a, b);
+        fn sub(a: __m256, b: __m256) -> __m256 = _mm256_sub_ps(a, b);
+        fn mul(a: __m256, b: __m256) -> __m256 = _mm256_mul_ps(a, b);
+        fn fma(a: __m256, b: __m256, c: __m256) -> __m256 = _mm256_fmadd_ps(a, b, c);
+        fn max(a: __m256, b: __m256) -> __m256 = _mm256_max_ps(a, b);
+        fn min(a: __m256, b: __m256) -> __m256 = _mm256_min_ps(a, b);
+        fn select_gt(a: __m256, b: __m256, x: __m256, y: __m256) -> __m256 =
+            _mm256_blendv_ps(y, x, _mm256_cmp_ps::<_CMP_GT_OQ>(a, b));
+        fn load_quad(p: *const f32) -> *const f32 = p;
+        fn load_even_odd(p: *const f32) -> (__m256, __m256) = {
+            let (a, b) = (_mm256_loadu_ps(p), _mm256_loadu_ps(p.add(8)));
+            let even = _mm256_castps_pd(_mm256_shuffle_ps::<0b10_00_10_00>(a, b));
+            let odd = _mm256_castps_pd(_mm256_shuffle_ps::<0b11_01_11_01>(a, b));
+            (
+                _mm256_castpd_ps(_mm256_permute4x64_pd::<0b11_01_10_00>(even)),
+                _mm256_castpd_ps(_mm256_permute4x64_pd::<0b11_01_10_00>(odd)),
+            )
+        };
+        fn splat_i(x: i32) -> __m256i = _mm256_set1_epi32(x);
+        fn load_i(p: *const i32) -> __m256i = _mm256_loadu_si256(p.cast());
+        fn store_i(p: *mut i32, v: __m256i) = _mm256_storeu_si256(p.cast(), v);
+        fn load_i8(p: *const i8) -> __m256i = _mm256_cvtepi8_epi32(_mm_loadl_epi64(p.cast()));
+        fn store_i8(p: *mut i8, v: __m256i) = {
+            let words = _mm_packs_epi32(_mm256_castsi256_si128(v), _mm256_extracti128_si256::<1>(v));
+            _mm_storel_epi64(p.cast(), _mm_packs_epi16(words, words));
+        };
+        fn add_i(a: __m256i, b: __m256i) -> __m256i = _mm256_add_epi32(a, b);
+        fn mul_i(a: __m256i, b: __m256i) -> __m256i = _mm256_mullo_epi32(a, b);
+        fn max_i(a: __m256i, b: __m256i) -> __m256i = _mm256_max_epi32(a, b);
+        fn to_f(v: __m256i) -> __m256 = _mm256_cvtepi32_ps(v);
+        fn round(v: __m256) -> __m256i = _mm256_cvtps_epi32(v);
+    }
+
+    #[inline(always)]
+    unsafe fn fma_quad<const LANE: i32>(acc: __m256, b: __m256, quad: *const f32) -> __m256 {
+        // SAFETY: `quad` points at four floats.
+        unsafe { _mm256_fmadd_ps(b, _mm256_broadcast_ss(&*quad.add(LANE as usize)), acc) }
+    }
+}

@@ -1,0 +1,57 @@
+//! AVX-512 (F, BW, DQ, VL): sixteen lanes, thirty-two registers, masks for the ends of rows.
+
+use std::arch::x86_64::*;
+
+use super::simd::{Simd, methods};
+use super::x86_avx2::Avx2;
+
+/// Sixteen lanes of `zmm`.
+#[derive(Clone, Copy)]
+pub(crate) struct Avx512;
+
+impl Simd for Avx512 {
+    const LANES: usize = 16;
+    type F = __m512;
+    type I = __m512i;
+    type Quad = *const f32;
+    type Narrow = Avx2;
+
+    methods! {
+        fn splat(x: f32) -> __m512 = _mm512_set1_ps(x);
+        fn load(p: *const f32) -> __m512 = _mm512_loadu_ps(p);
+        fn store(p: *mut f32, v: __m512) = _mm512_storeu_ps(p, v);
+        fn store_first(p: *mut f32, v: __m512, n: usize) =
+            _mm512_mask_storeu_ps(p, (1u16 << n).wrapping_sub(1), v);
+        fn add(a: __m512, b: __m512) -> __m512 = _mm512_add_ps(a, b);
+        fn sub(a: __m512, b: __m512) -> __m512 = _mm512_sub_ps(a, b);
+        fn mul(a: __m512, b: __m512) -> __m512 = _mm512_mul_ps(a, b);
+        fn fma(a: __m512, b: __m512, c: __m512) -> __m512 = _mm512_fmadd_ps(a, b, c);
+        fn max(a: __m512, b: __m512) -> __m512 = _mm512_max_ps(a, b);
+        fn min(a: __m512, b: __m512) -> __m512 = _mm512_min_ps(a, b);
+        fn select_gt(a: __m512, b: __m512, x: __m512, y: __m512) -> __m512 =
+            _mm512_mask_blend_ps(_mm512_cmp_ps_mask::<_CMP_GT_OQ>(a, b), y, x);
+        fn load_quad(p: *const f32) -> *const f32 = p;
+        fn load_even_odd(p: *const f32) -> (__m512, __m512) = {
+            let (a, b) = (_mm512_loadu_ps(p), _mm512_loadu_ps(p.add(16)));
+            let even = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
+            let odd = _mm512_setr_epi32(1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31);
+            (_mm512_permutex2var_ps(a, even, b), _mm512_permutex2var_ps(a, odd, b))
+        };
+        fn splat_i(x: i32) -> __m512i = _mm512_set1_epi32(x);
+        fn load_i(p: *const i32) -> __m512i = _mm512_loadu_si512(p.cast());
+        fn store_i(p: *mut i32, v: __m512i) = _mm512_storeu_si512(p.cast(), v);
+        fn load_i8(p: *const i8) -> __m512i = _mm512_cvtepi8_epi32(_mm_loadu_si128(p.cast()));
+        fn store_i8(p: *mut i8, v: __m512i) = _mm_storeu_si128(p.cast(), _mm512_cvtepi32_epi8(v));
+        fn add_i(a: __m512i, b: __m512i) -> __m512i = _mm512_add_epi32(a, b);
+        fn mul_i(a: __m512i, b: __m512i) -> __m512i = _mm512_mullo_epi32(a, b);
+        fn max_i(a: __m512i, b: __m512i) -> __m512i = _mm512_max_epi32(a, b);
+        fn to_f(v: __m512i) -> __m512 = _mm512_cvtepi32_ps(v);
+        fn round(v: __m512) -> __m512i = _mm512_cvtps_epi32(v);
+    }
+
+    #[inline(always)]
+    unsafe fn fma_quad<const LANE: i32>(acc: __m512, b: __m512, quad: *const f32) -> __m512 {
+        // SAFETY: `quad` points at four floats.
+        unsafe { _mm512_fmadd_ps(b, _mm512_set1_ps(*quad.add(LANE as usize)), acc) }
+    }
+}
