@@ -97,13 +97,8 @@ pub enum Error {
         nodes: Vec<String>,
     },
     /// The asked-for instruction set is not there.
-    #[error("instruction set `{asked}` is not available on this CPU; available: {available}")]
-    Isa {
-        /// What was asked for, by option or by `JIDOKA_ISA`.
-        asked: String,
-        /// What there is.
-        available: String,
-    },
+    #[error(transparent)]
+    Isa(#[from] crate::kernels::IsaError),
 }
 
 /// Why a run failed. A failed run leaves the outputs undefined; the caller treats the frame as not inspected.

@@ -13,6 +13,7 @@
 //! file and the node. Held by `tests/hostile.rs`.
 
 mod error;
+pub mod kernels;
 pub mod layout;
 mod load;
 mod model;

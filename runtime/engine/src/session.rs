@@ -27,7 +27,7 @@ impl Session {
     /// [`Error::Isa`] for an instruction set that is not there, [`Error::Strict`] when the options are strict and a node
     /// has no static step, [`Error::Invalid`] when the graph cannot be planned.
     pub fn new(model: &Model, options: &Options) -> Result<Session, Error> {
-        let isa = Isa::resolve(options.isa)?;
+        let isa = options.resolve_isa()?;
         let fail = |e: tract_onnx::prelude::TractError| Error::Invalid {
             model: model.name.clone(),
             place: "plan".into(),
