@@ -1,0 +1,134 @@
+//! What goes into the line from other threads, and what comes out of it for the log.
+//!
+//! In: [`LineEvent`]s through an [`EventQueue`] (single producer, single consumer, wait-free). The loop thread never waits: if
+//! the queue is full it drops the event and goes on. That is safe: a lost verdict leaves its part absent, hence rejected; a lost
+//! trigger shows as a gap in the part numbers, hence counted as missed with an alarm.
+//!
+//! Out: [`Note`]s, taken one by one with [`Line::take_note`](crate::line::Line::take_note). Every part gives exactly one
+//! [`What::Left`], every pulse exactly one [`What::PulseOn`] and one [`What::PulseOff`], so that a log of notes matches the
+//! pins one to one.
+
+use crate::alarm::Alarm;
+use crate::line::Mode;
+use crate::outputs::Signal;
+use crate::part::{Part, PartId, Travel};
+use crate::recipe::Recipe;
+use crate::time::Micros;
+use crate::verdict::{EjectorId, ModelDigest, Outcome, PulseId, RecipeId, Score, Verdict, Why};
+
+/// The queue between the loop thread and the actuator thread. Make one, `split()` it, give each thread its end.
+pub type EventQueue = heapless::spsc::Queue<LineEvent, { crate::EVENT_CAPACITY }>;
+
+/// Something that happened outside the actuator thread.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub enum LineEvent {
+    /// A part was triggered (a free-running camera's frame, a software trigger).
+    Triggered(Part),
+    /// A frame came from the camera and its inspection begins.
+    FrameArrived {
+        /// The driver's timestamp.
+        captured_at: Micros,
+    },
+    /// An inspection was completed.
+    Judged(Verdict),
+    /// From now on, triggers belong to this recipe; parts in flight keep theirs.
+    Recipe(Recipe),
+    /// A recipe was asked for that does not exist: the old one stays, with an alarm.
+    UnknownRecipe,
+    /// Take out the next good part at this ejector.
+    Sample(EjectorId),
+    /// The operator has seen the alarms.
+    Acknowledge,
+    /// Go to the safe state and stay there.
+    Stop,
+}
+
+/// Something that the line did, for the log, telemetry and the black box.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct Note {
+    /// When.
+    pub at: Micros,
+    /// What.
+    pub what: What,
+}
+
+/// What the line did.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub enum What {
+    /// An ejector went on.
+    PulseOn {
+        /// The pulse's number.
+        pulse: PulseId,
+        /// Which ejector.
+        ejector: EjectorId,
+        /// The part that it was fired for; others may join the same pulse.
+        part: PartId,
+        /// Where on the axis the window opened.
+        planned: Travel,
+        /// By how many axis units the edge came later than planned.
+        late: i64,
+    },
+    /// An ejector went off.
+    PulseOff {
+        /// The pulse's number.
+        pulse: PulseId,
+        /// Which ejector.
+        ejector: EjectorId,
+    },
+    /// A part left.
+    Left(Departure),
+    /// Triggers were lost between the threads: these parts, counted as missed, were never in the table.
+    Lost {
+        /// The first of them.
+        first: PartId,
+        /// How many.
+        count: u64,
+    },
+    /// An alarm was raised that did not stand before.
+    Raised(Alarm),
+    /// All alarms were acknowledged.
+    Acknowledged,
+    /// The mode changed.
+    Mode(Mode),
+    /// Triggers now belong to this recipe.
+    Recipe(RecipeId),
+    /// A pin could not be set.
+    PinFailed(Signal),
+}
+
+/// The last word on one part.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct Departure {
+    /// The part.
+    pub part: Part,
+    /// How it left.
+    pub outcome: Outcome,
+    /// Why.
+    pub why: Why,
+    /// The recipe it was triggered under.
+    pub recipe: RecipeId,
+    /// What its verdict rested on; `None` where none came.
+    pub evidence: Option<Evidence>,
+}
+
+/// What a part's verdict rested on.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct Evidence {
+    /// The image-level score.
+    pub score: Score,
+    /// The driver's number of the frame.
+    pub sequence: u32,
+    /// The model.
+    pub model: ModelDigest,
+    /// When the frame was taken.
+    pub captured_at: Micros,
+    /// When the decision was made.
+    pub decided_at: Micros,
+}
+
+impl From<&Verdict> for Evidence {
+    fn from(verdict: &Verdict) -> Evidence {
+        let Verdict { score, sequence, model, captured_at, decided_at, .. } = *verdict;
+        Evidence { score, sequence, model, captured_at, decided_at }
+    }
+}

@@ -1,0 +1,114 @@
+//! How a line runs, and what it has counted.
+
+use crate::alarm::{Alarms, Deadlines, RejectLimits};
+use crate::golden::GoldenPlan;
+use crate::outputs::Wiring;
+use crate::recipe::Recipe;
+use crate::time::Span;
+
+/// How the line runs.
+#[derive(Clone, Debug)]
+pub struct LineConfig {
+    /// The recipe to start with.
+    pub recipe: Recipe,
+    /// How the reject ejector is wired.
+    pub wiring: Wiring,
+    /// How many of a part's frames decide.
+    pub quorum: Quorum,
+    /// A verdict about a frame older than this is stale.
+    pub stale_after: Span,
+    /// How long Result-valid, Pass, Fail and Missed stay on for one part.
+    pub result_hold: Span,
+    /// How a frame is matched to a part that a sensor triggered.
+    pub matching: Matching,
+    /// When counts of rejects raise an alarm.
+    pub limits: RejectLimits,
+    /// Alarms that assert Line-stop (and take Ready away) until acknowledged.
+    pub stop_on: Alarms,
+    /// The longest that an ejector stays on, whatever the axis says (a belt that stops with a window open).
+    pub longest_on: Option<Span>,
+    /// Deadlines of the stages.
+    pub deadlines: Deadlines,
+    /// Frames come by themselves, without a trigger.
+    pub free_running: bool,
+    /// Golden samples that must be seen before the line is Ready.
+    pub golden: Option<GoldenPlan>,
+}
+
+impl LineConfig {
+    /// A line that rejects on the first bad frame, believes verdicts for a second, and supervises nothing.
+    pub fn new(recipe: Recipe) -> LineConfig {
+        LineConfig {
+            recipe,
+            wiring: Wiring::default(),
+            quorum: Quorum::default(),
+            stale_after: Span::from_millis(1_000),
+            result_hold: Span::from_millis(20),
+            matching: Matching::default(),
+            limits: RejectLimits::default(),
+            stop_on: Alarms::NONE,
+            longest_on: None,
+            deadlines: Deadlines::default(),
+            free_running: true,
+            golden: None,
+        }
+    }
+}
+
+/// A part is good when so many of its frames are that `rejects` bad ones among `frames` are impossible.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Quorum {
+    /// How many frames are taken of each part.
+    pub frames: u8,
+    /// How many bad ones among them make the part bad.
+    pub rejects: u8,
+}
+
+impl Default for Quorum {
+    fn default() -> Self {
+        Quorum { frames: 1, rejects: 1 }
+    }
+}
+
+/// How a frame is matched to the part that was in view.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct Matching {
+    /// From the trigger to the frame's timestamp.
+    pub offset: Span,
+    /// By how much that may be off.
+    pub tolerance: Span,
+    /// Every trigger exposes one frame and the driver numbers them all, so the numbers of parts and frames must advance
+    /// together; a frame that fits one part by time and another by number is believed for neither.
+    pub check_sequence: bool,
+}
+
+/// What happened so far. `triggered == passed + rejected + missed + in flight`, always.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct Counters {
+    /// Parts that were triggered, those lost between the threads included.
+    pub triggered: u64,
+    /// Parts that left as pass.
+    pub passed: u64,
+    /// Parts that left as reject.
+    pub rejected: u64,
+    /// Parts that left as missed.
+    pub missed: u64,
+    /// Completed inspections.
+    pub completed: u64,
+    /// Verdicts that came after their part's window had opened or their part had left.
+    pub late: u64,
+    /// Verdicts that were too old or of another recipe.
+    pub stale: u64,
+    /// Verdicts that fitted no part.
+    pub orphaned: u64,
+    /// Frames whose time and number pointed to different parts.
+    pub mismatched: u64,
+    /// Triggers of a part that had been triggered before.
+    pub duplicated: u64,
+    /// Parts too close to tell apart.
+    pub too_close: u64,
+    /// Notes that nobody took in time.
+    pub notes_lost: u64,
+    /// Pulses begun.
+    pub pulses: u64,
+}
