@@ -1,0 +1,227 @@
+//! Everything that can go wrong with a model, its teaching and its evaluation: one enum, text made here.
+
+use std::path::PathBuf;
+
+use jidoka_capture::CaptureError;
+use jidoka_prepare::{FrameError, SpecError};
+
+/// Why a model could not be loaded, taught or evaluated. The message names what, where, what was expected, what to do.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A file could not be read or written.
+    #[error("{}: cannot {action}: {error}", path.display())]
+    Io {
+        /// The file or folder.
+        path: PathBuf,
+        /// What was tried: "read", "write", ...
+        action: &'static str,
+        /// What the system said.
+        error: std::io::Error,
+    },
+    /// The engine cannot read or run the model.
+    #[error(transparent)]
+    Engine(#[from] jidoka_engine::Error),
+    /// An inference failed.
+    #[error("{name}: {error}")]
+    Run {
+        /// The model's file or name.
+        name: String,
+        /// What the engine said.
+        error: jidoka_engine::RunError,
+    },
+    /// The model has no output that this runtime understands.
+    #[error(
+        "{name}: no known output: it has {}\n  expected: `anomaly_map` [1,1,H,W] and/or `pred_score` [1] (what anomalib \
+         exports), f32\n  try: export with these names, or rename the outputs in the ONNX file",
+        list(found)
+    )]
+    NoKnownOutput {
+        /// The model's file or name.
+        name: String,
+        /// The outputs that it has.
+        found: Vec<String>,
+    },
+    /// An output is there but is not of the shape or type that the contract asks for.
+    #[error("{name}: output `{output}` is {found}; expected {expected}")]
+    WrongOutput {
+        /// The model's file or name.
+        name: String,
+        /// The output's name.
+        output: String,
+        /// What it is.
+        found: String,
+        /// What it has to be.
+        expected: &'static str,
+    },
+    /// The model's input is not one image of a fixed size.
+    #[error(
+        "{name}: input `{input}` is {found}; expected one image: f32 [1,3,H,W] (RGB, 0..1) or u8 [1,H,W,3], every size \
+         fixed\n  try: export with a fixed input size (anomalib: `input_size=(256, 256)`)"
+    )]
+    WrongInput {
+        /// The model's file or name.
+        name: String,
+        /// The input's name.
+        input: String,
+        /// What it is.
+        found: String,
+    },
+    /// A metadata key does not hold what it should.
+    #[error("{name}: metadata `{key}` = {value}: {reason}\n  try: teach or import the model again")]
+    Metadata {
+        /// The model's file or name.
+        name: String,
+        /// The key.
+        key: String,
+        /// Its value, shortened.
+        value: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The model was written by a newer version of this software.
+    #[error(
+        "{name}: metadata version {found}, and this program understands up to {understood}\n  try: update jidoka on this \
+         machine, or teach the model again here"
+    )]
+    NewerModel {
+        /// The model's file or name.
+        name: String,
+        /// The version that the file states.
+        found: u32,
+        /// The newest version that this program understands.
+        understood: u32,
+    },
+    /// The model scores its test image differently here than where it was made.
+    #[error(
+        "{name}: the golden check failed: {what} is {found:.6} here and was {expected:.6} when the model was made \
+         (allowed difference {tolerance:.6})\n  the file, this machine's engine or its arithmetic is not what it was; \
+         verdicts cannot be trusted\n  try: copy the model again and compare its sha256, or teach it on this machine"
+    )]
+    GoldenCheck {
+        /// The model's file or name.
+        name: String,
+        /// Which figure differs.
+        what: String,
+        /// Its value here.
+        found: f64,
+        /// Its value when the model was made.
+        expected: f64,
+        /// Allowed absolute difference.
+        tolerance: f64,
+    },
+    /// The model holds no golden check and the caller insists on one.
+    #[error("{name}: holds no golden check\n  try: `jidoka model import` adds one, or allow models without")]
+    NoGoldenCheck {
+        /// The model's file or name.
+        name: String,
+    },
+    /// A backbone is not what teaching needs.
+    #[error(
+        "{name}: not a backbone: {reason}\n  expected: input `image` f32 [1,3,H,W], outputs `tap8` [1,C,H/8,W/8] and \
+         `tap16` [1,C,H/16,W/16]"
+    )]
+    NotABackbone {
+        /// The file.
+        name: String,
+        /// What is missing or different.
+        reason: String,
+    },
+    /// No backbone is built in and none was named.
+    #[error(
+        "no backbone is built into this program\n  try: --backbone FILE (models/zoo/edge-s.onnx in the repository)"
+    )]
+    NoBackbone,
+    /// A setting makes no sense.
+    #[error("{key} = {value}: expected {expected}")]
+    Setting {
+        /// The setting.
+        key: &'static str,
+        /// Its value.
+        value: String,
+        /// What it may be.
+        expected: String,
+    },
+    /// Too few usable images to teach from.
+    #[error(
+        "{usable} usable images of {found}; teaching needs at least {needed} good parts, 20 to 50 give a threshold to \
+         trust{}",
+        first_reason(skipped)
+    )]
+    TooFewImages {
+        /// Images that could be used.
+        usable: usize,
+        /// Images that were found.
+        found: usize,
+        /// The least number.
+        needed: usize,
+        /// What was skipped, and why.
+        skipped: Vec<String>,
+    },
+    /// The images do not tell anything apart: every one is the same, or blank.
+    #[error(
+        "the good images are all the same ({what}); expected photographs of at least {needed} different parts\n  try: \
+         check the lens cap, the light and the region of interest"
+    )]
+    NoVariation {
+        /// What has no variation.
+        what: &'static str,
+        /// The least number of images.
+        needed: usize,
+    },
+    /// Image capture or decoding failed.
+    #[error(transparent)]
+    Capture(#[from] CaptureError),
+    /// The preparation of images was set up wrongly.
+    #[error(transparent)]
+    Prepare(#[from] SpecError),
+    /// An image does not fit the preparation.
+    #[error("{name}: {error}")]
+    Frame {
+        /// The image.
+        name: String,
+        /// What is wrong.
+        error: FrameError,
+    },
+    /// A dataset is not laid out as expected.
+    #[error("{}: {reason}", path.display())]
+    Dataset {
+        /// The folder or file.
+        path: PathBuf,
+        /// What is wrong, what was expected.
+        reason: String,
+    },
+    /// A metric cannot be computed from what is there.
+    #[error("{metric} needs {needs}, and there are {found}")]
+    Metric {
+        /// The metric.
+        metric: &'static str,
+        /// What it needs.
+        needs: &'static str,
+        /// What there is.
+        found: String,
+    },
+}
+
+impl Error {
+    /// An [`Error::Io`] for `path`.
+    pub(crate) fn io(path: &std::path::Path, action: &'static str, error: std::io::Error) -> Error {
+        Error::Io { path: path.to_owned(), action, error }
+    }
+}
+
+fn list(names: &[String]) -> String {
+    if names.is_empty() {
+        "none".to_owned()
+    } else {
+        names.iter().map(|n| format!("`{n}`")).collect::<Vec<_>>().join(", ")
+    }
+}
+
+fn first_reason(skipped: &[String]) -> String {
+    match skipped {
+        [] => String::new(),
+        [first] => format!("\n  skipped: {first}"),
+        [first, rest @ ..] => format!("\n  skipped: {first}, and {} more", rest.len()),
+    }
+}

@@ -1,0 +1,1 @@
+//! Evaluation: a dataset category, a model, and the numbers.
