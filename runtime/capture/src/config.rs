@@ -66,13 +66,7 @@ pub struct ReplayConfig {
 impl ReplayConfig {
     /// A folder or a single image, once, as fast as possible, in at most 1 GiB.
     pub fn new(path: impl Into<PathBuf>) -> ReplayConfig {
-        ReplayConfig {
-            path: path.into(),
-            filmstrip: None,
-            fps: None,
-            repeat: false,
-            memory_mib: 1024,
-        }
+        ReplayConfig { path: path.into(), filmstrip: None, fps: None, repeat: false, memory_mib: 1024 }
     }
 }
 

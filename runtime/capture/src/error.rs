@@ -29,6 +29,12 @@ pub enum CaptureError {
         /// What is wrong with it.
         reason: String,
     },
+    /// An image cannot be written.
+    #[error("cannot write the image: {reason}")]
+    Encode {
+        /// Why.
+        reason: String,
+    },
     /// A setting of a source makes no sense.
     #[error("{key} = {value}: expected {expected}")]
     Setting {
@@ -84,9 +90,6 @@ pub enum FrameFault {
 impl FrameFault {
     /// Whether the same source may still give frames: true for a time-out or a bad frame, false for an end.
     pub fn is_passing(self) -> bool {
-        matches!(
-            self,
-            FrameFault::TimedOut { .. } | FrameFault::Damaged { .. } | FrameFault::Short { .. }
-        )
+        matches!(self, FrameFault::TimedOut { .. } | FrameFault::Damaged { .. } | FrameFault::Short { .. })
     }
 }

@@ -65,14 +65,8 @@ pub enum Defect {
 
 impl Defect {
     /// The kinds that the synthetic source can make.
-    pub const RENDERED: [Defect; 6] = [
-        Defect::Scratch,
-        Defect::Pit,
-        Defect::Stain,
-        Defect::MissingHole,
-        Defect::MisplacedHole,
-        Defect::ChippedEdge,
-    ];
+    pub const RENDERED: [Defect; 6] =
+        [Defect::Scratch, Defect::Pit, Defect::Stain, Defect::MissingHole, Defect::MisplacedHole, Defect::ChippedEdge];
 
     /// A short name in kebab case.
     pub fn name(self) -> &'static str {
@@ -105,12 +99,7 @@ pub struct Lease<'a> {
 impl<'a> Lease<'a> {
     /// A lease of memory that needs no giving back.
     pub fn new(view: FrameView<'a>, meta: FrameMeta) -> Lease<'a> {
-        Lease {
-            view,
-            meta,
-            mask: None,
-            owner: None,
-        }
+        Lease { view, meta, mask: None, owner: None }
     }
 
     /// Adds the true defect mask: a byte a pixel, 255 where the part is defective, 0 elsewhere.

@@ -1,6 +1,7 @@
 //! A frame as it lies in somebody else's memory, and the part of it that matters.
 
 use crate::format::{Encoding, PixelFormat};
+use crate::layout::{plane_extent, planes};
 
 /// What every frame of a source has in common.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,27 +19,19 @@ pub struct Geometry {
 impl Geometry {
     /// A geometry with the default encoding (BT.601, limited range).
     pub fn new(width: u32, height: u32, format: PixelFormat) -> Geometry {
-        Geometry {
-            width,
-            height,
-            format,
-            encoding: Encoding::default(),
-        }
+        Geometry { width, height, format, encoding: Encoding::default() }
     }
 
     /// The whole frame as a region.
     pub fn full(&self) -> Roi {
-        Roi {
-            x: 0,
-            y: 0,
-            width: self.width,
-            height: self.height,
-        }
+        Roi { x: 0, y: 0, width: self.width, height: self.height }
     }
 
-    /// Bytes that a frame takes with lines of `stride` bytes.
+    /// Bytes that a frame takes with lines of `stride` bytes, all planes together.
     pub fn frame_bytes(&self, stride: usize) -> usize {
-        stride * self.height as usize
+        let (offset, stride, _, lines) =
+            plane_extent(self.format, planes(self.format) - 1, self.width, self.height, stride);
+        offset + stride * lines
     }
 }
 
@@ -47,7 +40,8 @@ impl Geometry {
 /// Nothing is checked on construction; [`Preparer`](crate::Preparer) checks each frame against its plan.
 #[derive(Clone, Copy, Debug)]
 pub struct FrameView<'a> {
-    /// The bytes, first line first.
+    /// The bytes, first line first. Chroma planes follow the luma plane, unless [`chroma`](FrameView::chroma) says where
+    /// they are.
     pub data: &'a [u8],
     /// Width in pixels.
     pub width: u32,
@@ -57,17 +51,52 @@ pub struct FrameView<'a> {
     pub stride: usize,
     /// Memory format.
     pub format: PixelFormat,
+    /// Second and third plane, where a multi-planar device keeps them in buffers of their own.
+    pub chroma: Option<[Plane<'a>; 2]>,
+}
+
+/// A plane in a buffer of its own.
+#[derive(Clone, Copy, Debug)]
+pub struct Plane<'a> {
+    /// The bytes, first line first. Empty where the format has no such plane.
+    pub data: &'a [u8],
+    /// Bytes from one line to the next.
+    pub stride: usize,
+}
+
+/// One plane as the kernels read it.
+#[derive(Clone, Copy)]
+pub(crate) struct PlaneView<'a> {
+    pub data: &'a [u8],
+    pub stride: usize,
 }
 
 impl<'a> FrameView<'a> {
+    /// A frame of `height` lines, `stride` bytes apart.
+    pub fn new(data: &'a [u8], width: u32, height: u32, stride: usize, format: PixelFormat) -> FrameView<'a> {
+        FrameView { data, width, height, stride, format, chroma: None }
+    }
+
     /// A frame whose lines follow each other without padding.
     pub fn packed(data: &'a [u8], width: u32, height: u32, format: PixelFormat) -> FrameView<'a> {
-        FrameView {
-            data,
-            width,
-            height,
-            stride: format.line_bytes(width),
-            format,
+        FrameView::new(data, width, height, format.line_bytes(width), format)
+    }
+
+    /// One plane, once it is known to hold all its lines.
+    pub(crate) fn plane(&self, plane: usize) -> Result<PlaneView<'a>, FrameError> {
+        let (offset, stride, line, lines) = plane_extent(self.format, plane, self.width, self.height, self.stride);
+        let (data, offset, stride) = match self.chroma {
+            Some(chroma) if plane > 0 => (chroma[plane - 1].data, 0, chroma[plane - 1].stride),
+            _ => (self.data, offset, stride),
+        };
+        if stride < line {
+            return Err(FrameError::Stride { stride, expected: line });
+        }
+        // The last line needs no padding after it.
+        let end = offset + stride * (lines - 1) + line;
+        match data.get(offset..end) {
+            Some(data) => Ok(PlaneView { data, stride }),
+            None => Err(FrameError::Short { got: data.len(), expected: end }),
         }
     }
 }

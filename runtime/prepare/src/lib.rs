@@ -6,12 +6,19 @@
 //!
 //! One rounding rule, in integers, so that x86_64 and aarch64 agree to the bit (see `weights` and `preparer`).
 
+mod color;
 mod format;
 mod frame;
+mod kernels;
+mod layout;
 mod preparer;
+#[cfg(test)]
+mod reference;
 mod spec;
+mod unpack;
+mod weights;
 
-pub use format::{Encoding, Matrix, PixelFormat, Range};
-pub use frame::{FrameError, FrameView, Geometry, Roi};
+pub use format::{BayerDepth, BayerOrder, Encoding, Matrix, PixelFormat, Range};
+pub use frame::{FrameError, FrameView, Geometry, Plane, Roi};
 pub use preparer::Preparer;
-pub use spec::{Channels, Filter, Fit, MAX_SIDE, Spec, SpecError};
+pub use spec::{Channels, Filter, Fit, MAX_SIDE, RawTuning, Spec, SpecError};

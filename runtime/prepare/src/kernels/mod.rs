@@ -1,0 +1,68 @@
+//! The inner loops, one file an instruction set, chosen once at plan time.
+//!
+//! Every version computes the same integers: the tests run each against [`portable`] on random shapes. Set
+//! `JIDOKA_PREPARE=portable` to switch the others off.
+
+pub(crate) mod portable;
+
+use crate::color::Channel;
+use crate::weights::Axis;
+
+/// Lines that are added up: line `k` begins at `data[k * stride]`.
+#[derive(Clone, Copy)]
+pub(crate) struct Lines<'a> {
+    pub data: &'a [u8],
+    pub stride: usize,
+}
+
+/// How 16-bit samples become 15-bit ones: clamped to the highest code, then moved.
+#[derive(Clone, Copy)]
+pub(crate) struct Narrow {
+    pub max: u16,
+    pub left: u32,
+    pub right: u32,
+}
+
+/// Samples that a kernel may read past the end of a line of intermediate values (their weights are zero).
+pub(crate) const SLACK: usize = 32;
+
+/// Taps are padded with zero weights to a multiple of this.
+pub(crate) const TAP_BLOCK: usize = 4;
+
+/// One set of inner loops.
+#[derive(Clone, Copy)]
+pub(crate) struct Kernels {
+    /// Which, for the log.
+    pub name: &'static str,
+    /// out[x] = (sum over k of weights[k] x line k's byte x + 64) >> 7.
+    pub vertical_u8: fn(lines: Lines<'_>, weights: &[i16], out: &mut [i16]),
+    /// out[x] = (sum over k of weights[k] x line k's narrowed word x + 8192) >> 14.
+    pub vertical_u16: fn(lines: Lines<'_>, weights: &[i16], narrow: Narrow, out: &mut [i16]),
+    /// out[j] = row[j x step].
+    pub split: fn(row: &[i16], step: usize, out: &mut [i16]),
+    /// out[i] = (sum over k of axis.weights[i x taps + k] x row[axis.first[i] + k] + 8192) >> 14. `row` has `SLACK`
+    /// values more than the axis spans.
+    pub horizontal: fn(row: &[i16], axis: &Axis, out: &mut [i16]),
+    /// out[x] = clamp((sum over c of coefficients[c] x components[c][x] + bias) >> 13). `components` holds lines of
+    /// `pitch` values, `count` of them.
+    pub color: fn(components: &[i16], pitch: usize, count: usize, channel: &Channel, out: &mut [i16]),
+    /// out[x] = row[x] / 32640.
+    pub to_f32: fn(row: &[i16], out: &mut [f32]),
+}
+
+impl Kernels {
+    /// The fastest set that this processor has.
+    pub fn best() -> Kernels {
+        if std::env::var_os("JIDOKA_PREPARE").is_some_and(|value| value == "portable") {
+            return portable::KERNELS;
+        }
+        Kernels::all().last().copied().unwrap_or(portable::KERNELS)
+    }
+
+    /// Every set that this processor has, the slowest first.
+    pub fn all() -> Vec<Kernels> {
+        #[allow(unused_mut)]
+        let mut sets = vec![portable::KERNELS];
+        sets
+    }
+}
