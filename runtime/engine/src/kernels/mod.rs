@@ -13,19 +13,27 @@
 mod aligned;
 #[cfg(test)]
 mod check;
+mod depthwise;
 mod isa;
 mod nearest;
 #[cfg(target_arch = "aarch64")]
 mod neon;
+mod pool;
 mod portable;
 mod simd;
 mod table;
+mod window;
+#[cfg(test)]
+mod window_tests;
 #[cfg(target_arch = "x86_64")]
 mod x86_avx2;
 #[cfg(target_arch = "x86_64")]
 mod x86_avx512;
 
 pub use aligned::{Aligned, Number};
+pub use depthwise::Clamp;
 pub use isa::{ISA_VARIABLE, Isa, IsaError};
 pub use nearest::{Bank, Queries, QueryNorm, Tile};
+pub use pool::Divisor;
 pub use table::Kernels;
+pub use window::Window;

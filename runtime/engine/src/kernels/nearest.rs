@@ -278,13 +278,13 @@ fn greatest(scores: &[f32], rows: &[f32]) -> (f32, u32) {
     (best.0, best.1 as u32)
 }
 
-/// A tile of `MV` vectors of rows by `4 * QUADS` queries.
+/// A tile of `MV` vectors of rows by `2 * PAIRS` queries.
 ///
 /// # Safety
-/// As [`Simd`]; `panel` holds `depth + 1` times `MV * LANES` floats, `queries` `depth` times `4 * QUADS`, `best` (and `rows`
-/// with `INDEX`) `4 * QUADS * LANES`.
+/// As [`Simd`]; `panel` holds `depth + 1` times `MV * LANES` floats, `queries` `depth` times `2 * PAIRS`, `best` (and `rows`
+/// with `INDEX`) `2 * PAIRS * LANES`.
 #[inline(always)]
-pub(super) unsafe fn tile<S: Simd, const MV: usize, const QUADS: usize, const INDEX: bool>(
+pub(super) unsafe fn tile<S: Simd, const MV: usize, const PAIRS: usize, const INDEX: bool>(
     depth: usize,
     panel: *const f32,
     queries: *const f32,
@@ -294,9 +294,9 @@ pub(super) unsafe fn tile<S: Simd, const MV: usize, const QUADS: usize, const IN
 ) {
     // SAFETY: the offsets stay within what the contract says is there.
     unsafe {
-        let mut acc = [[[S::splat(0.0); MV]; 4]; QUADS];
-        for quad in &mut acc {
-            for lane in quad {
+        let mut acc = [[[S::splat(0.0); MV]; 2]; PAIRS];
+        for pair in &mut acc {
+            for lane in pair {
                 for (v, a) in lane.iter_mut().enumerate() {
                     *a = S::load(panel.add(v * S::LANES));
                 }
@@ -309,20 +309,21 @@ pub(super) unsafe fn tile<S: Simd, const MV: usize, const QUADS: usize, const IN
             for (v, r) in row.iter_mut().enumerate() {
                 *r = S::load(b.add(v * S::LANES));
             }
-            for (j, quad) in acc.iter_mut().enumerate() {
-                let values = S::load_quad(q.add(4 * j));
+            for (j, pair) in acc.iter_mut().enumerate() {
+                let values = S::load_pair(q.add(2 * j));
+                // Row by row within a lane: with sixteen registers there is one to spare for the query.
                 for v in 0..MV {
-                    quad[0][v] = S::fma_quad::<0>(quad[0][v], row[v], values);
-                    quad[1][v] = S::fma_quad::<1>(quad[1][v], row[v], values);
-                    quad[2][v] = S::fma_quad::<2>(quad[2][v], row[v], values);
-                    quad[3][v] = S::fma_quad::<3>(quad[3][v], row[v], values);
+                    pair[0][v] = S::fma_pair::<0>(pair[0][v], row[v], values);
+                }
+                for v in 0..MV {
+                    pair[1][v] = S::fma_pair::<1>(pair[1][v], row[v], values);
                 }
             }
-            q = q.add(4 * QUADS);
+            q = q.add(2 * PAIRS);
         }
-        for (j, quad) in acc.iter().enumerate() {
-            for (l, lane) in quad.iter().enumerate() {
-                let at = (4 * j + l) * S::LANES;
+        for (j, pair) in acc.iter().enumerate() {
+            for (l, lane) in pair.iter().enumerate() {
+                let at = (2 * j + l) * S::LANES;
                 let mut score = S::load(best.add(at));
                 if INDEX {
                     let mut row = S::load(rows.add(at));

@@ -12,7 +12,7 @@ impl Simd for Neon {
     const LANES: usize = 4;
     type F = float32x4_t;
     type I = int32x4_t;
-    type Quad = float32x4_t;
+    type Pair = float32x2_t;
     type Narrow = Neon;
 
     methods! {
@@ -37,7 +37,7 @@ impl Simd for Neon {
         fn min(a: float32x4_t, b: float32x4_t) -> float32x4_t = vminq_f32(a, b);
         fn select_gt(a: float32x4_t, b: float32x4_t, x: float32x4_t, y: float32x4_t) -> float32x4_t =
             vbslq_f32(vcgtq_f32(a, b), x, y);
-        fn load_quad(p: *const f32) -> float32x4_t = vld1q_f32(p);
+        fn load_pair(p: *const f32) -> float32x2_t = vld1_f32(p);
         fn load_even_odd(p: *const f32) -> (float32x4_t, float32x4_t) = {
             let (a, b) = (vld1q_f32(p), vld1q_f32(p.add(4)));
             (vuzp1q_f32(a, b), vuzp2q_f32(a, b))
@@ -62,8 +62,8 @@ impl Simd for Neon {
     }
 
     #[inline(always)]
-    unsafe fn fma_quad<const LANE: i32>(acc: float32x4_t, b: float32x4_t, quad: float32x4_t) -> float32x4_t {
+    unsafe fn fma_pair<const LANE: i32>(acc: float32x4_t, b: float32x4_t, pair: float32x2_t) -> float32x4_t {
         // SAFETY: no pointer is involved.
-        unsafe { vfmaq_laneq_f32::<LANE>(acc, b, quad) }
+        unsafe { vfmaq_lane_f32::<LANE>(acc, b, pair) }
     }
 }

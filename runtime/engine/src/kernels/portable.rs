@@ -32,7 +32,7 @@ impl Simd for Portable {
     const LANES: usize = 4;
     type F = F;
     type I = I;
-    type Quad = F;
+    type Pair = [f32; 2];
     type Narrow = Portable;
 
     methods! {
@@ -53,7 +53,7 @@ impl Simd for Portable {
             if a[2] > b[2] { x[2] } else { y[2] },
             if a[3] > b[3] { x[3] } else { y[3] },
         ];
-        fn load_quad(p: *const f32) -> F = p.cast::<F>().read_unaligned();
+        fn load_pair(p: *const f32) -> [f32; 2] = p.cast::<[f32; 2]>().read_unaligned();
         fn load_even_odd(p: *const f32) -> (F, F) = {
             let v = p.cast::<[f32; 8]>().read_unaligned();
             ([v[0], v[2], v[4], v[6]], [v[1], v[3], v[5], v[7]])
@@ -71,8 +71,8 @@ impl Simd for Portable {
     }
 
     #[inline(always)]
-    unsafe fn fma_quad<const LANE: i32>(acc: F, b: F, quad: F) -> F {
+    unsafe fn fma_pair<const LANE: i32>(acc: F, b: F, pair: [f32; 2]) -> F {
         // SAFETY: no pointer is involved.
-        unsafe { Self::fma(b, [quad[LANE as usize]; 4], acc) }
+        unsafe { Self::fma(b, [pair[LANE as usize]; 4], acc) }
     }
 }

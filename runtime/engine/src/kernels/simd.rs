@@ -15,8 +15,8 @@ pub(crate) trait Simd: Copy {
     type F: Copy;
     /// Vector of `i32`.
     type I: Copy;
-    /// Four neighbouring floats, of which one at a time multiplies a vector.
-    type Quad: Copy;
+    /// Two neighbouring floats, of which one at a time multiplies a vector.
+    type Pair: Copy;
     /// A narrower set for rows that do not fill `LANES`; itself where there is none.
     type Narrow: Simd;
 
@@ -36,9 +36,9 @@ pub(crate) trait Simd: Copy {
     unsafe fn min(a: Self::F, b: Self::F) -> Self::F;
     /// Per lane `if a > b { x } else { y }`.
     unsafe fn select_gt(a: Self::F, b: Self::F, x: Self::F, y: Self::F) -> Self::F;
-    unsafe fn load_quad(p: *const f32) -> Self::Quad;
-    /// `b * quad[LANE] + acc`.
-    unsafe fn fma_quad<const LANE: i32>(acc: Self::F, b: Self::F, quad: Self::Quad) -> Self::F;
+    unsafe fn load_pair(p: *const f32) -> Self::Pair;
+    /// `b * pair[LANE] + acc`.
+    unsafe fn fma_pair<const LANE: i32>(acc: Self::F, b: Self::F, pair: Self::Pair) -> Self::F;
     /// `2 * LANES` floats, split into those at even and at odd places.
     unsafe fn load_even_odd(p: *const f32) -> (Self::F, Self::F);
 

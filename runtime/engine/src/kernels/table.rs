@@ -1,18 +1,22 @@
 //! The table of kernels: which function runs for each operation on the chosen instruction set.
 
-use super::nearest;
+use super::window::Call;
 use super::{Isa, IsaError};
+use super::{depthwise, nearest, pool};
 
 /// The kernels of one instruction set that this CPU has.
 #[derive(Clone, Copy)]
 pub struct Kernels {
     isa: Isa,
     pub(super) nearest_cores: nearest::Cores,
+    pub(super) depthwise_core: depthwise::Core,
+    pub(super) max_pool_core: pool::Core,
+    pub(super) average_pool_core: pool::Core,
 }
 
 /// Compiles the generic bodies for one instruction set into a module with a `table` function.
 macro_rules! compile {
-    ($module:ident, $simd:ty, $rows:literal x $quads:literal quads, $(#[$attribute:meta])*) => {
+    ($module:ident, $simd:ty, $rows:literal x $pairs:literal pairs, $block:literal rows, $(#[$attribute:meta])*) => {
         mod $module {
             use super::*;
             use crate::kernels::simd::Simd;
@@ -20,13 +24,31 @@ macro_rules! compile {
             $(#[$attribute])*
             unsafe fn least(d: usize, p: *const f32, q: *const f32, b: *mut f32, r: *mut f32, n: f32) {
                 // SAFETY: the caller's contract is the body's; the attribute brings the instruction set.
-                unsafe { nearest::tile::<$simd, $rows, $quads, false>(d, p, q, b, r, n) }
+                unsafe { nearest::tile::<$simd, $rows, $pairs, false>(d, p, q, b, r, n) }
             }
 
             $(#[$attribute])*
             unsafe fn least_with_index(d: usize, p: *const f32, q: *const f32, b: *mut f32, r: *mut f32, n: f32) {
                 // SAFETY: as above.
-                unsafe { nearest::tile::<$simd, $rows, $quads, true>(d, p, q, b, r, n) }
+                unsafe { nearest::tile::<$simd, $rows, $pairs, true>(d, p, q, b, r, n) }
+            }
+
+            $(#[$attribute])*
+            unsafe fn depthwise(call: &Call<f32, f32>, weights: &depthwise::Weights) {
+                // SAFETY: as above.
+                unsafe { depthwise::depthwise::<$simd, $block>(call, weights) }
+            }
+
+            $(#[$attribute])*
+            unsafe fn max_pool(call: &Call<f32, f32>, factor: f32, factors: *const f32) {
+                // SAFETY: as above.
+                unsafe { pool::maximum::<$simd>(call, factor, factors) }
+            }
+
+            $(#[$attribute])*
+            unsafe fn average_pool(call: &Call<f32, f32>, factor: f32, factors: *const f32) {
+                // SAFETY: as above.
+                unsafe { pool::average::<$simd>(call, factor, factors) }
             }
 
             pub(super) fn table(isa: Isa) -> Kernels {
@@ -34,24 +56,27 @@ macro_rules! compile {
                 Kernels {
                     isa,
                     nearest_cores: nearest::Cores {
-                        tile: nearest::Tile { rows: $rows * lanes, queries: 4 * $quads, lanes },
+                        tile: nearest::Tile { rows: $rows * lanes, queries: 2 * $pairs, lanes },
                         least,
                         least_with_index,
                     },
+                    depthwise_core: depthwise,
+                    max_pool_core: max_pool,
+                    average_pool_core: average_pool,
                 }
             }
         }
     };
 }
 
-compile!(portable, crate::kernels::portable::Portable, 2 x 1 quads,);
+compile!(portable, crate::kernels::portable::Portable, 2 x 2 pairs, 2 rows,);
 #[cfg(target_arch = "x86_64")]
-compile!(avx2, crate::kernels::x86_avx2::Avx2, 3 x 1 quads, #[target_feature(enable = "avx2,fma")]);
+compile!(avx2, crate::kernels::x86_avx2::Avx2, 2 x 3 pairs, 2 rows, #[target_feature(enable = "avx2,fma")]);
 #[cfg(target_arch = "x86_64")]
-compile!(avx512, crate::kernels::x86_avx512::Avx512, 2 x 3 quads,
+compile!(avx512, crate::kernels::x86_avx512::Avx512, 3 x 4 pairs, 4 rows,
     #[target_feature(enable = "avx2,fma,avx512f,avx512bw,avx512dq,avx512vl")]);
 #[cfg(target_arch = "aarch64")]
-compile!(neon, crate::kernels::neon::Neon, 2 x 3 quads, #[target_feature(enable = "neon")]);
+compile!(neon, crate::kernels::neon::Neon, 2 x 6 pairs, 4 rows, #[target_feature(enable = "neon")]);
 
 impl Kernels {
     /// The kernels of `isa`.

@@ -8,14 +8,11 @@ use super::simd::{Simd, methods};
 #[derive(Clone, Copy)]
 pub(crate) struct Avx2;
 
-/// Eight set lanes, then eight clear ones: a window into it masks the first `n`.
-static FIRST: [i32; 16] = [-1, -1, -1, -1, -1, -1, -1, -1, 0, 0, 0, 0, 0, 0, 0, 0];
-
 impl Simd for Avx2 {
     const LANES: usize = 8;
     type F = __m256;
     type I = __m256i;
-    type Quad = *const f32;
+    type Pair = *const f32;
     type Narrow = Avx2;
 
     methods! {
@@ -23,8 +20,19 @@ impl Simd for Avx2 {
         fn load(p: *const f32) -> __m256 = _mm256_loadu_ps(p);
         fn store(p: *mut f32, v: __m256) = _mm256_storeu_ps(p, v);
         fn store_first(p: *mut f32, v: __m256, n: usize) = {
-            let mask = _mm256_loadu_si256(FIRST.as_ptr().add(8 - n).cast());
-            _mm256_maskstore_ps(p, mask, v);
+            // Not `vmaskmovps`: its store takes dozens of cycles on Zen.
+            let (mut p, mut rest) = (p, _mm256_castps256_ps128(v));
+            if n >= 4 {
+                _mm_storeu_ps(p, rest);
+                (p, rest) = (p.add(4), _mm256_extractf128_ps::<1>(v));
+            }
+            if n & 2 != 0 {
+                _mm_storel_pd(p.cast(), _mm_castps_pd(rest));
+                (p, rest) = (p.add(2), _mm_movehl_ps(rest, rest));
+            }
+            if n & 1 != 0 {
+                _mm_store_ss(p, rest);
+            }
         };
         fn add(a: __m256, b: __m256) -> __m256 = _mm256_add_ps(a, b);
         fn sub(a: __m256, b: __m256) -> __m256 = _mm256_sub_ps(a, b);
@@ -34,7 +42,7 @@ impl Simd for Avx2 {
         fn min(a: __m256, b: __m256) -> __m256 = _mm256_min_ps(a, b);
         fn select_gt(a: __m256, b: __m256, x: __m256, y: __m256) -> __m256 =
             _mm256_blendv_ps(y, x, _mm256_cmp_ps::<_CMP_GT_OQ>(a, b));
-        fn load_quad(p: *const f32) -> *const f32 = p;
+        fn load_pair(p: *const f32) -> *const f32 = p;
         fn load_even_odd(p: *const f32) -> (__m256, __m256) = {
             let (a, b) = (_mm256_loadu_ps(p), _mm256_loadu_ps(p.add(8)));
             let even = _mm256_castps_pd(_mm256_shuffle_ps::<0b10_00_10_00>(a, b));
@@ -60,8 +68,8 @@ impl Simd for Avx2 {
     }
 
     #[inline(always)]
-    unsafe fn fma_quad<const LANE: i32>(acc: __m256, b: __m256, quad: *const f32) -> __m256 {
-        // SAFETY: `quad` points at four floats.
-        unsafe { _mm256_fmadd_ps(b, _mm256_broadcast_ss(&*quad.add(LANE as usize)), acc) }
+    unsafe fn fma_pair<const LANE: i32>(acc: __m256, b: __m256, pair: *const f32) -> __m256 {
+        // SAFETY: `pair` points at two floats.
+        unsafe { _mm256_fmadd_ps(b, _mm256_broadcast_ss(&*pair.add(LANE as usize)), acc) }
     }
 }

@@ -13,7 +13,7 @@ impl Simd for Avx512 {
     const LANES: usize = 16;
     type F = __m512;
     type I = __m512i;
-    type Quad = *const f32;
+    type Pair = *const f32;
     type Narrow = Avx2;
 
     methods! {
@@ -30,7 +30,7 @@ impl Simd for Avx512 {
         fn min(a: __m512, b: __m512) -> __m512 = _mm512_min_ps(a, b);
         fn select_gt(a: __m512, b: __m512, x: __m512, y: __m512) -> __m512 =
             _mm512_mask_blend_ps(_mm512_cmp_ps_mask::<_CMP_GT_OQ>(a, b), y, x);
-        fn load_quad(p: *const f32) -> *const f32 = p;
+        fn load_pair(p: *const f32) -> *const f32 = p;
         fn load_even_odd(p: *const f32) -> (__m512, __m512) = {
             let (a, b) = (_mm512_loadu_ps(p), _mm512_loadu_ps(p.add(16)));
             let even = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
@@ -50,8 +50,8 @@ impl Simd for Avx512 {
     }
 
     #[inline(always)]
-    unsafe fn fma_quad<const LANE: i32>(acc: __m512, b: __m512, quad: *const f32) -> __m512 {
-        // SAFETY: `quad` points at four floats.
-        unsafe { _mm512_fmadd_ps(b, _mm512_set1_ps(*quad.add(LANE as usize)), acc) }
+    unsafe fn fma_pair<const LANE: i32>(acc: __m512, b: __m512, pair: *const f32) -> __m512 {
+        // SAFETY: `pair` points at two floats.
+        unsafe { _mm512_fmadd_ps(b, _mm512_set1_ps(*pair.add(LANE as usize)), acc) }
     }
 }

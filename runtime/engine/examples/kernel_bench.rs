@@ -1,0 +1,215 @@
+//! How fast each kernel is on this machine, as GFLOP/s (or GOP/s for int8) and as a share of the measured peak.
+//!
+//! `cargo run --release -p jidoka-engine --example kernel_bench [FILTER]`
+//!
+//! Times are CPU time of this thread, medians over rounds in which the candidates take turns, so that a busy machine slows
+//! all alike.
+
+use jidoka_engine::kernels::{Clamp, Divisor, Isa, Kernels, Queries, QueryNorm, Window};
+use jidoka_engine::layout::{Grid, Pads, Planes};
+
+/// CPU time of this thread in seconds.
+fn cpu_seconds() -> f64 {
+    let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: `now` is a valid timespec to write to.
+    let status = unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &mut now) };
+    assert_eq!(status, 0, "clock_gettime");
+    now.tv_sec as f64 + now.tv_nsec as f64 * 1e-9
+}
+
+/// One thing to measure: what it is called, its operations per run (two a multiply-add), whether int8, and a run of it.
+struct Candidate<'a> {
+    name: String,
+    operations: f64,
+    is_int8: bool,
+    run: Box<dyn FnMut() + 'a>,
+}
+
+const ROUNDS: usize = 15;
+
+/// Median seconds of each, taking turns.
+fn measure(candidates: &mut [Candidate<'_>]) -> Vec<f64> {
+    let mut seconds = vec![Vec::with_capacity(ROUNDS); candidates.len()];
+    for round in 0..=ROUNDS {
+        for (candidate, times) in candidates.iter_mut().zip(&mut seconds) {
+            let start = cpu_seconds();
+            (candidate.run)();
+            let time = cpu_seconds() - start;
+            // The first round warms caches and pages.
+            if round > 0 {
+                times.push(time);
+            }
+        }
+    }
+    for times in &mut seconds {
+        times.sort_by(f64::total_cmp);
+    }
+    seconds.iter().map(|times| times[ROUNDS / 2]).collect()
+}
+
+/// Peaks of this core: f32 and int8, in operations per second.
+struct Peak {
+    f32: f64,
+    int8: f64,
+}
+
+#[cfg(target_arch = "x86_64")]
+mod peak {
+    use std::arch::x86_64::*;
+    use std::hint::black_box;
+
+    #[target_feature(enable = "avx512f")]
+    pub fn fma512(n: usize) -> f64 {
+        let mut acc = [_mm512_set1_ps(1.0); 12];
+        let (b, c) = (_mm512_set1_ps(black_box(0.999)), _mm512_set1_ps(black_box(1e-7)));
+        for _ in 0..n {
+            for a in &mut acc {
+                *a = _mm512_fmadd_ps(*a, b, c);
+            }
+        }
+        black_box(acc);
+        (n * 12 * 32) as f64
+    }
+
+    #[target_feature(enable = "avx512f,avx512vnni")]
+    pub fn vnni512(n: usize) -> f64 {
+        let mut acc = [_mm512_setzero_si512(); 12];
+        let b = _mm512_set1_epi8(black_box(3));
+        for _ in 0..n {
+            for a in &mut acc {
+                *a = _mm512_dpbusd_epi32(*a, b, b);
+            }
+        }
+        black_box(acc);
+        (n * 12 * 128) as f64
+    }
+
+    #[target_feature(enable = "avx2,fma")]
+    pub fn fma256(n: usize) -> f64 {
+        let mut acc = [_mm256_set1_ps(1.0); 12];
+        let (b, c) = (_mm256_set1_ps(black_box(0.999)), _mm256_set1_ps(black_box(1e-7)));
+        for _ in 0..n {
+            for a in &mut acc {
+                *a = _mm256_fmadd_ps(*a, b, c);
+            }
+        }
+        black_box(acc);
+        (n * 12 * 16) as f64
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+fn peak() -> Peak {
+    let best = |run: &dyn Fn() -> f64| {
+        let once = || {
+            let start = cpu_seconds();
+            run() / (cpu_seconds() - start)
+        };
+        (0..9).map(|_| once()).fold(0.0, f64::max)
+    };
+    let has = |isa: Isa| isa.available();
+    // SAFETY: each runs only where the CPU has its instruction set.
+    let (f32, int8) = unsafe {
+        (
+            if has(Isa::Avx512) {
+                best(&|| peak::fma512(200_000))
+            } else if has(Isa::Avx2) {
+                best(&|| peak::fma256(200_000))
+            } else {
+                f64::NAN
+            },
+            if has(Isa::Vnni) { best(&|| peak::vnni512(200_000)) } else { f64::NAN },
+        )
+    };
+    Peak { f32, int8 }
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+fn peak() -> Peak {
+    Peak { f32: f64::NAN, int8: f64::NAN }
+}
+
+/// Numbers that are neither zero nor denormal.
+fn floats(n: usize) -> Vec<f32> {
+    (0..n).map(|i| ((i as u32).wrapping_mul(2_654_435_761) >> 8) as f32 / (1 << 23) as f32 - 1.0).collect()
+}
+
+fn nearest<'a>(kernels: Kernels, count: usize, rows: usize, depth: usize) -> Candidate<'a> {
+    let bank = kernels.pack_bank(&floats(rows * depth), depth);
+    let data = floats(count * depth);
+    let mut scratch = vec![0.0; bank.scratch_len()];
+    let mut least = vec![0.0; count];
+    Candidate {
+        name: format!("nearest f32 {count} queries, {rows} rows, {depth} features, {}", kernels.isa()),
+        operations: 2.0 * (count * rows * depth) as f64,
+        is_int8: false,
+        run: Box::new(move || {
+            let queries = Queries::matrix(&data, depth);
+            kernels.nearest(&bank, &queries, QueryNorm::Add, &mut scratch, &mut least, None);
+        }),
+    }
+}
+
+/// `channels` planes of `size` by `size` with padding for a window.
+fn planes(channels: usize, size: usize, pad: usize) -> Planes {
+    Planes { channels, grid: Grid::new(size, size, Pads::all(pad)) }
+}
+
+fn depthwise<'a>(kernels: Kernels, channels: usize, size: usize, kernel: usize, stride: usize) -> Candidate<'a> {
+    let window = Window::square(kernel, stride, Pads::all(kernel / 2));
+    let source = planes(channels, size, kernel / 2);
+    let output = planes(channels, size.div_ceil(stride), kernel / 2);
+    let (src, mut dst) = (floats(source.elements()), floats(output.elements()));
+    let (weights, bias) = (floats(channels * window.taps()), floats(channels));
+    Candidate {
+        name: format!("depthwise f32 {kernel}x{kernel} stride {stride}, {channels} @ {size}, {}", kernels.isa()),
+        operations: 2.0 * (channels * window.taps() * output.grid.height * output.grid.width) as f64,
+        is_int8: false,
+        run: Box::new(move || {
+            kernels.depthwise(&window, Clamp::RELU6, &weights, &bias, &src, &source, &mut dst, &output);
+        }),
+    }
+}
+
+fn pool<'a>(kernels: Kernels, channels: usize, size: usize, kernel: usize, stride: usize) -> Candidate<'a> {
+    let window = Window::square(kernel, stride, Pads::default());
+    let source = planes(channels, size, 0);
+    let output = planes(channels, (size - kernel) / stride + 1, 0);
+    let (src, mut dst) = (floats(source.elements()), floats(output.elements()));
+    Candidate {
+        name: format!("average pool f32 {kernel}x{kernel} stride {stride}, {channels} @ {size}, {}", kernels.isa()),
+        operations: (channels * window.taps() * output.grid.height * output.grid.width) as f64,
+        is_int8: false,
+        run: Box::new(move || {
+            let divisor = Divisor::Uniform(1.0 / window.taps() as f32);
+            kernels.average_pool(&window, divisor, &src, &source, &mut dst, &output);
+        }),
+    }
+}
+
+fn main() {
+    let filter = std::env::args().nth(1).unwrap_or_default();
+    let peak = peak();
+    println!("peak of this core: {:.1} GFLOP/s f32, {:.1} GOP/s int8", peak.f32 / 1e9, peak.int8 / 1e9);
+    let mut candidates = Vec::new();
+    for isa in Isa::list_available() {
+        let kernels = Kernels::new(isa).expect("it is available");
+        for (count, rows, depth) in [(1024, 1000, 64), (1024, 1000, 160), (784, 2000, 384)] {
+            candidates.push(nearest(kernels, count, rows, depth));
+        }
+        for (channels, size, kernel, stride) in
+            [(144, 56, 3, 1), (96, 112, 3, 2), (384, 14, 3, 1), (960, 7, 3, 1), (240, 28, 5, 1), (240, 28, 5, 2)]
+        {
+            candidates.push(depthwise(kernels, channels, size, kernel, stride));
+        }
+        candidates.push(pool(kernels, 128, 56, 3, 1));
+        candidates.push(pool(kernels, 128, 112, 2, 2));
+    }
+    candidates.retain(|c| c.name.contains(&filter));
+    let seconds = measure(&mut candidates);
+    for (candidate, seconds) in candidates.iter().zip(seconds) {
+        let peak = if candidate.is_int8 { peak.int8 } else { peak.f32 };
+        let rate = candidate.operations / seconds;
+        println!("{:64} {:9.3} ms {:7.1} G/s {:4.0} %", candidate.name, seconds * 1e3, rate / 1e9, 100.0 * rate / peak);
+    }
+}
