@@ -171,6 +171,24 @@ fn depthwise<'a>(kernels: Kernels, channels: usize, size: usize, kernel: usize, 
     }
 }
 
+fn conv<'a>(kernels: Kernels, from: usize, to: usize, size: usize, kernel: usize, stride: usize) -> Candidate<'a> {
+    let pads = Pads::all((kernel - 1) / 2);
+    let window = Window::square(kernel, stride, pads);
+    let source = Planes { channels: from, grid: Grid::new(size, size, pads) };
+    let room = size + 2 * pads.top - kernel;
+    let height = room / stride + 1;
+    let pitch = if stride == 1 { source.grid.pitch } else { height + 1 };
+    let output = Planes { channels: to, grid: Grid::with_pitch(height, height, pads, pitch) };
+    let (src, mut dst) = (floats(source.elements()), floats(output.elements()));
+    let packed = kernels.pack_conv(&window, &source, &floats(to * from * window.taps()), &floats(to), Clamp::RELU);
+    Candidate {
+        name: format!("conv f32 {kernel}x{kernel} stride {stride}, {from} to {to} @ {size}, {}", kernels.isa()),
+        operations: 2.0 * (to * from * window.taps() * height * height) as f64,
+        is_int8: false,
+        run: Box::new(move || kernels.conv(&packed, &src, None, &mut dst, &output.grid, 0..to)),
+    }
+}
+
 fn pool<'a>(kernels: Kernels, channels: usize, size: usize, kernel: usize, stride: usize) -> Candidate<'a> {
     let window = Window::square(kernel, stride, Pads::default());
     let source = planes(channels, size, 0);
@@ -201,6 +219,17 @@ fn main() {
             [(144, 56, 3, 1), (96, 112, 3, 2), (384, 14, 3, 1), (960, 7, 3, 1), (240, 28, 5, 1), (240, 28, 5, 2)]
         {
             candidates.push(depthwise(kernels, channels, size, kernel, stride));
+        }
+        for (from, to, size, kernel, stride) in [
+            (64, 64, 56, 3, 1),
+            (128, 256, 126, 4, 1),
+            (256, 256, 14, 3, 1),
+            (24, 144, 56, 1, 1),
+            (160, 960, 7, 1, 1),
+            (64, 128, 56, 3, 2),
+            (3, 32, 224, 3, 2),
+        ] {
+            candidates.push(conv(kernels, from, to, size, kernel, stride));
         }
         candidates.push(pool(kernels, 128, 56, 3, 1));
         candidates.push(pool(kernels, 128, 112, 2, 2));

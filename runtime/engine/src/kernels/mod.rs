@@ -13,6 +13,7 @@
 mod aligned;
 #[cfg(test)]
 mod check;
+mod conv;
 mod depthwise;
 mod isa;
 mod nearest;
@@ -31,6 +32,7 @@ mod x86_avx2;
 mod x86_avx512;
 
 pub use aligned::{Aligned, Number};
+pub use conv::Conv;
 pub use depthwise::Clamp;
 pub use isa::{ISA_VARIABLE, Isa, IsaError};
 pub use nearest::{Bank, Queries, QueryNorm, Tile};

@@ -2,13 +2,14 @@
 
 use super::window::Call;
 use super::{Isa, IsaError};
-use super::{depthwise, nearest, pool};
+use super::{conv, depthwise, nearest, pool};
 
 /// The kernels of one instruction set that this CPU has.
 #[derive(Clone, Copy)]
 pub struct Kernels {
     isa: Isa,
     pub(super) nearest_cores: nearest::Cores,
+    pub(super) conv_cores: conv::Cores,
     pub(super) depthwise_core: depthwise::Core,
     pub(super) max_pool_core: pool::Core,
     pub(super) average_pool_core: pool::Core,
@@ -16,7 +17,7 @@ pub struct Kernels {
 
 /// Compiles the generic bodies for one instruction set into a module with a `table` function.
 macro_rules! compile {
-    ($module:ident, $simd:ty, $rows:literal x $pairs:literal pairs, $block:literal rows, $(#[$attribute:meta])*) => {
+    ($module:ident, $simd:ty, $rows:literal x $pairs:literal pairs, $channels:literal x $vectors:literal conv, $block:literal rows, $(#[$attribute:meta])*) => {
         mod $module {
             use super::*;
             use crate::kernels::simd::Simd;
@@ -31,6 +32,12 @@ macro_rules! compile {
             unsafe fn least_with_index(d: usize, p: *const f32, q: *const f32, b: *mut f32, r: *mut f32, n: f32) {
                 // SAFETY: as above.
                 unsafe { nearest::tile::<$simd, $rows, $pairs, true>(d, p, q, b, r, n) }
+            }
+
+            $(#[$attribute])*
+            unsafe fn conv(call: &conv::ConvCall<'_>) {
+                // SAFETY: as above.
+                unsafe { conv::conv::<$simd, $channels, $vectors>(call) }
             }
 
             $(#[$attribute])*
@@ -60,6 +67,7 @@ macro_rules! compile {
                         least,
                         least_with_index,
                     },
+                    conv_cores: conv::Cores { tile_rows: 2 * $channels, run: conv },
                     depthwise_core: depthwise,
                     max_pool_core: max_pool,
                     average_pool_core: average_pool,
@@ -69,14 +77,14 @@ macro_rules! compile {
     };
 }
 
-compile!(portable, crate::kernels::portable::Portable, 2 x 2 pairs, 2 rows,);
+compile!(portable, crate::kernels::portable::Portable, 2 x 2 pairs, 1 x 2 conv, 2 rows,);
 #[cfg(target_arch = "x86_64")]
-compile!(avx2, crate::kernels::x86_avx2::Avx2, 2 x 3 pairs, 2 rows, #[target_feature(enable = "avx2,fma")]);
+compile!(avx2, crate::kernels::x86_avx2::Avx2, 2 x 3 pairs, 3 x 2 conv, 2 rows, #[target_feature(enable = "avx2,fma")]);
 #[cfg(target_arch = "x86_64")]
-compile!(avx512, crate::kernels::x86_avx512::Avx512, 3 x 4 pairs, 4 rows,
+compile!(avx512, crate::kernels::x86_avx512::Avx512, 3 x 4 pairs, 4 x 3 conv, 4 rows,
     #[target_feature(enable = "avx2,fma,avx512f,avx512bw,avx512dq,avx512vl")]);
 #[cfg(target_arch = "aarch64")]
-compile!(neon, crate::kernels::neon::Neon, 2 x 6 pairs, 4 rows, #[target_feature(enable = "neon")]);
+compile!(neon, crate::kernels::neon::Neon, 2 x 6 pairs, 4 x 3 conv, 4 rows, #[target_feature(enable = "neon")]);
 
 impl Kernels {
     /// The kernels of `isa`.
