@@ -29,6 +29,21 @@ pub enum CaptureError {
         /// What is wrong with it.
         reason: String,
     },
+    /// The frames of a replay do not fit the memory allowed for them.
+    #[error(
+        "{}: {fits} of {total} frames fit in memory_mib = {memory_mib}; try a larger value, or fewer or smaller images",
+        path.display()
+    )]
+    TooLarge {
+        /// The folder.
+        path: PathBuf,
+        /// Frames that fit.
+        fits: usize,
+        /// Frames that there are.
+        total: usize,
+        /// Memory that was allowed.
+        memory_mib: usize,
+    },
     /// An image cannot be written.
     #[error("cannot write the image: {reason}")]
     Encode {

@@ -7,6 +7,7 @@
 //! Architecture invariant: a frame is a lease, never a copy; the borrow checker keeps the driver's buffer from being
 //! filled while somebody reads it.
 
+mod clock;
 mod config;
 mod error;
 pub mod images;
@@ -15,6 +16,7 @@ mod source;
 mod synthetic;
 mod v4l2;
 
+pub use clock::monotonic_now;
 pub use config::{Keep, ReplayConfig, SourceConfig, SyntheticConfig, V4l2Config};
 pub use error::{CaptureError, FrameFault};
 pub use jidoka_prepare::{Encoding, FrameView, Geometry, PixelFormat, Roi};
