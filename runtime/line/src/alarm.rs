@@ -174,3 +174,6 @@ impl Default for Deadlines {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

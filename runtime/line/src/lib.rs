@@ -30,6 +30,8 @@
 extern crate std;
 
 pub mod alarm;
+pub mod blackbox;
+pub mod encoder;
 pub mod event;
 pub mod golden;
 pub mod line;
@@ -38,6 +40,7 @@ pub mod outputs;
 pub mod part;
 pub mod policy;
 pub mod recipe;
+pub mod sensor;
 mod supervisor;
 pub mod table;
 pub mod time;

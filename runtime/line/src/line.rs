@@ -79,6 +79,8 @@ pub struct Line<P: OutputPin> {
     expected: Option<PartId>,
     matched: Option<(PartId, u32)>,
     running: [Option<PulseId>; crate::MAX_EJECTORS],
+    /// Where each ejector last went off.
+    last_off: [Travel; crate::MAX_EJECTORS],
     last_pulse: PulseId,
     last_confirmed: Option<PulseId>,
     confirm_until: Micros,
@@ -110,6 +112,7 @@ impl<P: OutputPin> Line<P> {
             expected: None,
             matched: None,
             running: [None; crate::MAX_EJECTORS],
+            last_off: [Travel(i64::MIN); crate::MAX_EJECTORS],
             last_pulse: PulseId::default(),
             last_confirmed: None,
             confirm_until: Micros::ZERO,
@@ -170,6 +173,9 @@ impl<P: OutputPin> Line<P> {
         }
         if self.mode != Mode::Running || !self.gate.is_open(now) {
             record.reject(Why::Held);
+        }
+        if self.was_touched(&record) {
+            record.reject(Why::Touched);
         }
         match self.table.insert(record, self.recipe.axis()) {
             Some(index) => self.settle_conflicts(index),
@@ -366,6 +372,12 @@ impl<P: OutputPin> Line<P> {
         true
     }
 
+    /// Whether an ejector was on, before this part was known, until so late that it may have touched it.
+    fn was_touched(&self, record: &Record) -> bool {
+        let mut pairs = record.windows.iter().zip(self.last_off);
+        pairs.any(|(window, off)| window.is_some_and(|window| off.plus(window.gap / 2) > window.opens))
+    }
+
     /// Applies the rule for parts that the ejector cannot tell apart: both are rejected. Where the first has begun to pass
     /// already it stays good, and the second's window begins only after it is clear.
     fn settle_conflicts(&mut self, index: usize) {
@@ -453,3 +465,6 @@ impl<P: OutputPin> Line<P> {
         self.note(What::Left(Departure { part, outcome, why, recipe, evidence }));
     }
 }
+
+#[cfg(test)]
+mod tests;

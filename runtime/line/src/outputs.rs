@@ -263,3 +263,6 @@ impl OutputPin for NoPin {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

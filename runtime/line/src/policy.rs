@@ -224,3 +224,6 @@ impl MapView<'_> {
 fn is_over(value: f32, level: f32) -> bool {
     value > level || value.is_nan()
 }
+
+#[cfg(test)]
+mod tests;

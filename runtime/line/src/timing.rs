@@ -250,3 +250,6 @@ impl Terms {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

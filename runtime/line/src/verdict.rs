@@ -88,6 +88,8 @@ pub enum Why {
     PinFailed = 21,
     /// The frame's time and number point to different parts.
     Mismatch = 22,
+    /// The pulse meant for another part ended so late that it may have touched this one.
+    Touched = 23,
 }
 
 /// What a verdict is about.

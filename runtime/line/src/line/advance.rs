@@ -10,6 +10,7 @@ use crate::part::{Axis, Travel};
 use crate::table::{Record, State};
 use crate::time::{Micros, Span};
 use crate::verdict::{EjectorId, Outcome, PulseId, Why};
+use crate::window::RejectWindow;
 
 /// What is to happen to a record at this moment.
 enum Next {
@@ -34,6 +35,7 @@ impl<P: OutputPin> Line<P> {
             return;
         }
         self.light();
+        self.distrust_touched();
         let mut index = 0;
         while let Some(record) = self.table.get(index).copied() {
             // Each record moves through several states at most, and every move is towards leaving.
@@ -118,6 +120,32 @@ impl<P: OutputPin> Line<P> {
         Next::Miss(Why::WindowGone)
     }
 
+    /// Where the actuator thread overslept with an ejector on, the parts that it may have touched cannot be good any more: they
+    /// are rejected while there is time. Lateness up to half the clear space is what the tolerance is for.
+    fn distrust_touched(&mut self) {
+        let here = self.here();
+        for index in 0..self.table.len() {
+            let Some(Record { state: State::Firing { ejector, .. }, windows, .. }) = self.table.get(index) else {
+                continue;
+            };
+            let ejector = *ejector;
+            let Some(Some(fired)) = windows.get(usize::from(ejector.0)).copied() else { continue };
+            if here <= fired.closes {
+                continue;
+            }
+            let touched = |window: &RejectWindow| {
+                window.opens.past(here) < window.gap / 2 && window.opens >= fired.opens && window.closes > fired.closes
+            };
+            for other in 0..self.table.len() {
+                if let Some(record) = self.table.get_mut(other)
+                    && record.window(ejector).is_some_and(touched)
+                {
+                    record.reject(Why::Touched);
+                }
+            }
+        }
+    }
+
     /// Puts the ejector to work for the part, or lets the part join the pulse that runs already: overlapping windows merge.
     fn fire(&mut self, index: usize, ejector: EjectorId) {
         let (now, here) = (self.now, self.here());
@@ -200,7 +228,11 @@ impl<P: OutputPin> Line<P> {
     }
 
     pub(super) fn end_pulse(&mut self, ejector: EjectorId) {
-        if let Some(pulse) = self.running.get_mut(usize::from(ejector.0)).and_then(Option::take) {
+        let (number, here) = (usize::from(ejector.0), self.here());
+        if let Some(pulse) = self.running.get_mut(number).and_then(Option::take) {
+            if let Some(place) = self.last_off.get_mut(number) {
+                *place = here;
+            }
             self.note(What::PulseOff { pulse, ejector });
         }
     }
@@ -257,10 +289,12 @@ impl<P: OutputPin> Line<P> {
     fn when(&self, place: Travel) -> Option<Micros> {
         match self.recipe.axis() {
             Axis::Time => Some(Micros::new(u64::try_from(place.0).unwrap_or(0))),
+            Axis::Distance if self.belt.behind => None,
             Axis::Distance => {
                 let left = u64::try_from(place.past(self.belt.furthest)).unwrap_or(0);
                 let micros = left.saturating_mul(1_000_000).checked_div(self.belt.speed_um_per_s)?;
-                Some(self.belt.read_at + Span::from_micros(micros))
+                // Where the encoder is late with a count that the estimate expected, look again soon, not at once for ever.
+                Some((self.belt.read_at + Span::from_micros(micros)).max(self.now + Span::from_millis(1)))
             }
         }
     }
