@@ -6,3 +6,4 @@
 
 pub mod board;
 pub mod tidy;
+pub mod watch;
