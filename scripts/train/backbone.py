@@ -82,7 +82,7 @@ class ConvBn(nn.Module):
             x = self.norm(self.conv(self.pad(x)))
         else:
             x = self.norm(F.conv2d(x, self.conv.weight, None, 1, self.pads[0], 1, self.conv.groups))
-        return x if self.linear else F.relu(x)
+        return x if self.linear else F.relu_(x)
 
 
 class InvertedResidual(nn.Module):
@@ -119,7 +119,7 @@ class Backbone(nn.Module):
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
         x = self.stem.pad(image) * 2 - 1
-        x = F.relu(self.stem.norm(self.stem.conv(x)))
+        x = F.relu_(self.stem.norm(self.stem.conv(x)))
         tap8 = self.to_s8(x)
         return tap8, self.to_s16(tap8)
 
