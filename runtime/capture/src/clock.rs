@@ -23,8 +23,8 @@ impl Pace {
         Pace { interval: fps.map(|fps| Duration::from_secs_f64(1.0 / fps)), due: None }
     }
 
-    /// Waits until the next frame is due, or says false after `timeout`. A frame that was asked for late does not make
-    /// the ones after it hurry.
+    /// Waits until the next frame is due, or says false after `timeout`. A frame that was asked for late, or for which
+    /// this thread woke up late, does not make the ones after it hurry: no two are nearer than the interval.
     pub fn wait(&mut self, timeout: Duration) -> bool {
         let Some(interval) = self.interval else { return true };
         let now = monotonic_now();
@@ -34,7 +34,7 @@ impl Pace {
             return false;
         }
         std::thread::sleep(due.saturating_sub(now));
-        self.due = Some(due.max(now) + interval);
+        self.due = Some(monotonic_now() + interval);
         true
     }
 }

@@ -91,12 +91,14 @@ impl FrameSource for Synthetic {
         if !self.pace.wait(timeout) {
             return Err(FrameFault::TimedOut { waited: timeout });
         }
+        // The exposure is now; rendering takes the time that a camera takes to read out.
+        let captured_at = monotonic_now();
         let part = self.next_part;
         self.next_part = part.wrapping_add(1);
         let truth = self.truth_of(part);
         self.render(part, truth);
         self.stats.frames += 1;
-        let meta = FrameMeta { sequence: part, captured_at: monotonic_now(), part: Some(part), truth: Some(truth) };
+        let meta = FrameMeta { sequence: part, captured_at, part: Some(part), truth: Some(truth) };
         let view = FrameView::packed(&self.pixels, self.config.width, self.config.height, self.config.format);
         Ok(Lease::new(view, meta).with_mask(&self.mask))
     }
