@@ -5,8 +5,8 @@
 //! Times are CPU time of this thread, medians over rounds in which the candidates take turns, so that a busy machine slows
 //! all alike.
 
-use jidoka_engine::kernels::{Clamp, Divisor, Isa, Kernels, Queries, QueryNorm, Window};
-use jidoka_engine::layout::{Grid, Pads, Planes};
+use jidoka_engine::kernels::{Clamp, Divisor, Isa, Kernels, Queries, QueryNorm, Requantise, Window};
+use jidoka_engine::layout::{Grid, Pads, Planes, Quads};
 
 /// CPU time of this thread in seconds.
 fn cpu_seconds() -> f64 {
@@ -134,6 +134,11 @@ fn floats(n: usize) -> Vec<f32> {
     (0..n).map(|i| ((i as u32).wrapping_mul(2_654_435_761) >> 8) as f32 / (1 << 23) as f32 - 1.0).collect()
 }
 
+/// All bytes but -128.
+fn bytes(n: usize) -> Vec<i8> {
+    floats(n).into_iter().map(|x| (x * 127.0) as i8).collect()
+}
+
 fn nearest<'a>(kernels: Kernels, count: usize, rows: usize, depth: usize) -> Candidate<'a> {
     let bank = kernels.pack_bank(&floats(rows * depth), depth);
     let data = floats(count * depth);
@@ -189,6 +194,25 @@ fn conv<'a>(kernels: Kernels, from: usize, to: usize, size: usize, kernel: usize
     }
 }
 
+fn conv_int8<'a>(kernels: Kernels, from: usize, to: usize, size: usize, kernel: usize, stride: usize) -> Candidate<'a> {
+    let pads = Pads::all((kernel - 1) / 2);
+    let window = Window::square(kernel, stride, pads);
+    let source = Quads { channels: from, grid: Grid::new(size, size, pads) };
+    let height = (size + 2 * pads.top - kernel) / stride + 1;
+    let pitch = if stride == 1 { source.grid.pitch } else { height + 1 };
+    let output = Quads { channels: to, grid: Grid::with_pitch(height, height, pads, pitch) };
+    let (src, mut dst) = (bytes(source.bytes()), bytes(output.bytes()));
+    let requantise = Requantise { scale: &vec![1e-4; to], zero: 0, low: 0, high: 127 };
+    let weights = bytes(to * from * window.taps());
+    let packed = kernels.pack_conv_int8(&window, &source, 0, &weights, &vec![0; to], &requantise);
+    Candidate {
+        name: format!("conv int8 {kernel}x{kernel} stride {stride}, {from} to {to} @ {size}, {}", kernels.isa()),
+        operations: 2.0 * (to * from * window.taps() * height * height) as f64,
+        is_int8: true,
+        run: Box::new(move || kernels.conv_int8(&packed, &src, &mut dst, &output.grid, 0..to)),
+    }
+}
+
 fn pool<'a>(kernels: Kernels, channels: usize, size: usize, kernel: usize, stride: usize) -> Candidate<'a> {
     let window = Window::square(kernel, stride, Pads::default());
     let source = planes(channels, size, 0);
@@ -230,6 +254,7 @@ fn main() {
             (3, 32, 224, 3, 2),
         ] {
             candidates.push(conv(kernels, from, to, size, kernel, stride));
+            candidates.push(conv_int8(kernels, from, to, size, kernel, stride));
         }
         candidates.push(pool(kernels, 128, 56, 3, 1));
         candidates.push(pool(kernels, 128, 112, 2, 2));

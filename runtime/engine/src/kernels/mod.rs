@@ -14,11 +14,20 @@ mod aligned;
 #[cfg(test)]
 mod check;
 mod conv;
+mod conv_int8;
+#[cfg(test)]
+mod conv_int8_tests;
 mod depthwise;
 mod isa;
 mod nearest;
 #[cfg(target_arch = "aarch64")]
 mod neon;
+#[cfg(target_arch = "aarch64")]
+mod neon_dotprod;
+#[cfg(target_arch = "aarch64")]
+mod neon_i8mm;
+#[cfg(target_arch = "aarch64")]
+mod neon_int8;
 mod pool;
 mod portable;
 mod simd;
@@ -29,10 +38,15 @@ mod window_tests;
 #[cfg(target_arch = "x86_64")]
 mod x86_avx2;
 #[cfg(target_arch = "x86_64")]
+mod x86_avx2_int8;
+#[cfg(target_arch = "x86_64")]
 mod x86_avx512;
+#[cfg(target_arch = "x86_64")]
+mod x86_vnni;
 
 pub use aligned::{Aligned, Number};
 pub use conv::Conv;
+pub use conv_int8::{ConvInt8, Requantise};
 pub use depthwise::Clamp;
 pub use isa::{ISA_VARIABLE, Isa, IsaError};
 pub use nearest::{Bank, Queries, QueryNorm, Tile};

@@ -58,6 +58,12 @@ impl Simd for Neon {
         fn mul_i(a: int32x4_t, b: int32x4_t) -> int32x4_t = vmulq_s32(a, b);
         fn max_i(a: int32x4_t, b: int32x4_t) -> int32x4_t = vmaxq_s32(a, b);
         fn to_f(v: int32x4_t) -> float32x4_t = vcvtq_f32_s32(v);
+        fn bits(v: float32x4_t) -> int32x4_t = vreinterpretq_s32_f32(v);
+        fn floats(v: int32x4_t) -> float32x4_t = vreinterpretq_f32_s32(v);
+        fn cells(rows: [int32x4_t; 4]) -> int32x4_t = {
+            let low = vsliq_n_s32::<8>(rows[0], rows[1]);
+            vsliq_n_s32::<24>(vsliq_n_s32::<16>(low, rows[2]), rows[3])
+        };
         fn round(v: float32x4_t) -> int32x4_t = vcvtnq_s32_f32(v);
     }
 

@@ -1,5 +1,6 @@
 //! Vectors in plain Rust: what runs where no instruction set of ours is there. The compiler makes SSE2 or NEON of it.
 
+use super::conv_int8::{Dot, MOST_ROWS, MOST_VECTORS, Packing, Sums, Taps, cells};
 use super::simd::{Simd, methods};
 
 /// Four lanes in an array.
@@ -67,6 +68,15 @@ impl Simd for Portable {
         fn mul_i(a: I, b: I) -> I = map2_i(a, b, i32::wrapping_mul);
         fn max_i(a: I, b: I) -> I = map2_i(a, b, i32::max);
         fn to_f(v: I) -> F = v.map(|x| x as f32);
+        fn bits(v: F) -> I = v.map(|x| x.to_bits() as i32);
+        fn floats(v: I) -> F = v.map(|x| f32::from_bits(x as u32));
+        fn cells(rows: [I; 4]) -> I = {
+            let mut cells = [0; 4];
+            for (i, cell) in cells.iter_mut().enumerate() {
+                *cell = i32::from_le_bytes(rows.map(|row| row[i] as u8));
+            }
+            cells
+        };
         fn round(v: F) -> I = v.map(|x| (x + ROUNDER).to_bits() as i32 - ROUNDER.to_bits() as i32);
     }
 
@@ -74,5 +84,40 @@ impl Simd for Portable {
     unsafe fn fma_pair<const LANE: i32>(acc: F, b: F, pair: [f32; 2]) -> F {
         // SAFETY: no pointer is involved.
         unsafe { Self::fma(b, [pair[LANE as usize]; 4], acc) }
+    }
+}
+
+/// Products one by one, from bytes.
+pub(crate) struct PortableDot;
+
+impl Dot for PortableDot {
+    type S = Portable;
+    const PACKING: Packing = Packing { rows: 4, step: 1, eights: false, shift: 0, takes_least: true };
+    const VECTORS: usize = 2;
+
+    #[inline(always)]
+    unsafe fn tile<const NV: usize, const STRIDE: usize>(taps: &Taps<'_>) -> Sums<Portable> {
+        // SAFETY: the trait's.
+        unsafe {
+            let mut sums = [[[0; 4]; MOST_VECTORS]; MOST_ROWS];
+            for (r, row) in sums.iter_mut().enumerate().take(4) {
+                *row = [[*taps.bias.add(r); 4]; MOST_VECTORS];
+            }
+            let mut weights = taps.weights.cast::<[i8; 4]>();
+            for &offset in taps.offsets {
+                for v in 0..NV {
+                    let cells = cells::<Portable, STRIDE>(taps, taps.src.offset(offset * 4), v);
+                    let cells = cells.map(|cell| cell.to_le_bytes().map(|b| i32::from(b as i8)));
+                    for (r, row) in sums.iter_mut().enumerate().take(4) {
+                        let w = weights.add(r).read().map(i32::from);
+                        for (sum, x) in row[v].iter_mut().zip(cells) {
+                            *sum += w[0] * x[0] + w[1] * x[1] + w[2] * x[2] + w[3] * x[3];
+                        }
+                    }
+                }
+                weights = weights.add(4);
+            }
+            sums
+        }
     }
 }

@@ -3,6 +3,8 @@
 //! The bodies of the kernels are generic over [`Simd`] and `inline(always)`; each instruction set instantiates them inside
 //! functions that carry its `#[target_feature]`, so every intrinsic ends up inlined in code that may use it.
 
+use super::conv_int8::Finish;
+
 /// `LANES` floats or 32-bit integers side by side.
 ///
 /// # Safety
@@ -56,6 +58,17 @@ pub(crate) trait Simd: Copy {
     unsafe fn to_f(v: Self::I) -> Self::F;
     /// To the nearest integer, ties to even; every lane must be within ±2^22.
     unsafe fn round(v: Self::F) -> Self::I;
+    /// The bits as integers, and back.
+    unsafe fn bits(v: Self::F) -> Self::I;
+    unsafe fn floats(v: Self::I) -> Self::F;
+    /// Four channels' bytes (each lane within -128..=127) side by side: one cell a lane.
+    unsafe fn cells(rows: [Self::I; 4]) -> Self::I;
+    /// Four channels' sums into cells; `scale` points at their scales.
+    #[inline(always)]
+    unsafe fn requantise(rows: [Self::I; 4], scale: *const f32, finish: &Finish) -> Self::I {
+        // SAFETY: the caller's.
+        unsafe { super::conv_int8::requantise::<Self>(rows, scale, finish) }
+    }
 }
 
 /// Writes the methods of a [`Simd`] implementation as one expression each.

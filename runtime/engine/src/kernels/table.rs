@@ -2,7 +2,7 @@
 
 use super::window::Call;
 use super::{Isa, IsaError};
-use super::{conv, depthwise, nearest, pool};
+use super::{conv, conv_int8, depthwise, nearest, pool};
 
 /// The kernels of one instruction set that this CPU has.
 #[derive(Clone, Copy)]
@@ -10,6 +10,9 @@ pub struct Kernels {
     isa: Isa,
     pub(super) nearest_cores: nearest::Cores,
     pub(super) conv_cores: conv::Cores,
+    pub(super) conv_int8_core: conv_int8::Core,
+    /// For weights that `conv_int8_core` does not take.
+    pub(super) conv_int8_exact: conv_int8::Core,
     pub(super) depthwise_core: depthwise::Core,
     pub(super) max_pool_core: pool::Core,
     pub(super) average_pool_core: pool::Core,
@@ -68,6 +71,8 @@ macro_rules! compile {
                         least_with_index,
                     },
                     conv_cores: conv::Cores { tile_rows: 2 * $channels, run: conv },
+                    conv_int8_core: super::portable_dot::CORE,
+                    conv_int8_exact: super::portable_dot::CORE,
                     depthwise_core: depthwise,
                     max_pool_core: max_pool,
                     average_pool_core: average_pool,
@@ -86,13 +91,60 @@ compile!(avx512, crate::kernels::x86_avx512::Avx512, 3 x 4 pairs, 4 x 3 conv, 4 
 #[cfg(target_arch = "aarch64")]
 compile!(neon, crate::kernels::neon::Neon, 2 x 6 pairs, 4 x 3 conv, 4 rows, #[target_feature(enable = "neon")]);
 
+/// Compiles the int8 kernels that live from a dot product.
+macro_rules! compile_dot {
+    ($module:ident, $dot:ty, $(#[$attribute:meta])*) => {
+        mod $module {
+            use super::conv_int8::{self, Dot};
+
+            $(#[$attribute])*
+            unsafe fn run(call: &conv_int8::ConvCall<'_>) {
+                // SAFETY: the caller's contract is the body's; the attribute brings the instruction set.
+                unsafe { conv_int8::conv::<$dot>(call) }
+            }
+
+            pub(super) const CORE: conv_int8::Core = conv_int8::Core { packing: <$dot as Dot>::PACKING, run };
+        }
+    };
+}
+
+compile_dot!(portable_dot, crate::kernels::portable::PortableDot,);
+#[cfg(target_arch = "x86_64")]
+compile_dot!(avx2_dot, crate::kernels::x86_avx2_int8::Avx2Dot, #[target_feature(enable = "avx2,fma")]);
+#[cfg(target_arch = "x86_64")]
+compile_dot!(vnni_dot, crate::kernels::x86_vnni::VnniDot,
+    #[target_feature(enable = "avx2,fma,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]);
+#[cfg(target_arch = "aarch64")]
+compile_dot!(neon_dot, crate::kernels::neon_int8::NeonDot, #[target_feature(enable = "neon")]);
+#[cfg(target_arch = "aarch64")]
+compile_dot!(dotprod_dot, crate::kernels::neon_dotprod::DotprodDot, #[target_feature(enable = "neon,dotprod")]);
+#[cfg(target_arch = "aarch64")]
+compile_dot!(i8mm_dot, crate::kernels::neon_i8mm::I8mmDot, #[target_feature(enable = "neon,dotprod,i8mm")]);
+
+/// The int8 dot product of an available instruction set.
+fn dot(isa: Isa) -> conv_int8::Core {
+    match isa {
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx2 | Isa::Avx512 => avx2_dot::CORE,
+        #[cfg(target_arch = "x86_64")]
+        Isa::Vnni => vnni_dot::CORE,
+        #[cfg(target_arch = "aarch64")]
+        Isa::Neon => neon_dot::CORE,
+        #[cfg(target_arch = "aarch64")]
+        Isa::Dotprod | Isa::Fp16 => dotprod_dot::CORE,
+        #[cfg(target_arch = "aarch64")]
+        Isa::I8mm => i8mm_dot::CORE,
+        _ => portable_dot::CORE,
+    }
+}
+
 impl Kernels {
     /// The kernels of `isa`.
     ///
     /// # Errors
     /// [`IsaError::Lacking`] where this CPU does not have it.
     pub fn new(isa: Isa) -> Result<Kernels, IsaError> {
-        let table = match isa.checked()? {
+        let mut table = match isa.checked()? {
             #[cfg(target_arch = "x86_64")]
             Isa::Avx2 => avx2::table(isa),
             #[cfg(target_arch = "x86_64")]
@@ -101,6 +153,7 @@ impl Kernels {
             Isa::Neon | Isa::Dotprod | Isa::Fp16 | Isa::I8mm => neon::table(isa),
             _ => portable::table(isa),
         };
+        table.conv_int8_core = dot(isa);
         Ok(table)
     }
 

@@ -64,6 +64,15 @@ impl Simd for Avx2 {
         fn mul_i(a: __m256i, b: __m256i) -> __m256i = _mm256_mullo_epi32(a, b);
         fn max_i(a: __m256i, b: __m256i) -> __m256i = _mm256_max_epi32(a, b);
         fn to_f(v: __m256i) -> __m256 = _mm256_cvtepi32_ps(v);
+        fn bits(v: __m256) -> __m256i = _mm256_castps_si256(v);
+        fn floats(v: __m256i) -> __m256 = _mm256_castsi256_ps(v);
+        fn cells(rows: [__m256i; 4]) -> __m256i = {
+            // Each byte pushed into the top of its lane, then down to its place.
+            let low = _mm256_blend_epi16::<0b1010_1010>(rows[0], _mm256_slli_epi32::<16>(rows[2]));
+            let high = _mm256_blend_epi16::<0b1010_1010>(rows[1], _mm256_slli_epi32::<16>(rows[3]));
+            let low = _mm256_and_si256(low, _mm256_set1_epi16(0xFF));
+            _mm256_or_si256(low, _mm256_slli_epi16::<8>(high))
+        };
         fn round(v: __m256) -> __m256i = _mm256_cvtps_epi32(v);
     }
 

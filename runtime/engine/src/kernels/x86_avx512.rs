@@ -46,6 +46,13 @@ impl Simd for Avx512 {
         fn mul_i(a: __m512i, b: __m512i) -> __m512i = _mm512_mullo_epi32(a, b);
         fn max_i(a: __m512i, b: __m512i) -> __m512i = _mm512_max_epi32(a, b);
         fn to_f(v: __m512i) -> __m512 = _mm512_cvtepi32_ps(v);
+        fn bits(v: __m512) -> __m512i = _mm512_castps_si512(v);
+        fn floats(v: __m512i) -> __m512 = _mm512_castsi512_ps(v);
+        fn cells(rows: [__m512i; 4]) -> __m512i = {
+            let low = _mm512_mask_blend_epi16(0xAAAA_AAAA, rows[0], _mm512_slli_epi32::<16>(rows[2]));
+            let high = _mm512_mask_blend_epi16(0xAAAA_AAAA, rows[1], _mm512_slli_epi32::<16>(rows[3]));
+            _mm512_mask_blend_epi8(0xAAAA_AAAA_AAAA_AAAA, low, _mm512_slli_epi16::<8>(high))
+        };
         fn round(v: __m512) -> __m512i = _mm512_cvtps_epi32(v);
     }
 
