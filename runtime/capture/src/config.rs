@@ -87,6 +87,8 @@ pub struct SyntheticConfig {
     pub fps: Option<f64>,
     /// How many parts; none for no end.
     pub parts: Option<u32>,
+    /// Number of the first part: the same seed from here on, so that parts that were taught are not inspected again.
+    pub first_part: u32,
 }
 
 impl Default for SyntheticConfig {
@@ -99,6 +101,7 @@ impl Default for SyntheticConfig {
             defect_rate: 0.1,
             fps: None,
             parts: None,
+            first_part: 0,
         }
     }
 }

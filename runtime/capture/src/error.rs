@@ -29,6 +29,88 @@ pub enum CaptureError {
         /// What is wrong with it.
         reason: String,
     },
+    /// There is no such device.
+    #[error("{}: no such camera; found: {others}. Links in /dev/v4l/by-id stay the same when cables move", device.display())]
+    Missing {
+        /// The device node.
+        device: PathBuf,
+        /// The cameras that there are.
+        others: String,
+    },
+    /// The device may not be opened.
+    #[error(
+        "{}: permission denied; the user must be in the group `video` (sudo usermod -aG video USER, then log in again)",
+        device.display()
+    )]
+    Denied {
+        /// The device node.
+        device: PathBuf,
+    },
+    /// Another program streams from the device.
+    #[error("{}: in use by another program; close it (`fuser -v {}` names it)", device.display(), device.display())]
+    Busy {
+        /// The device node.
+        device: PathBuf,
+    },
+    /// The device is not a camera that can be used.
+    #[error("{}: {what}", device.display())]
+    NotACamera {
+        /// The device node.
+        device: PathBuf,
+        /// What it is.
+        what: String,
+    },
+    /// The camera does not have the format.
+    #[error("{}: cannot use format {wanted}: {reason}; this camera has {has}", device.display())]
+    Format {
+        /// The device node.
+        device: PathBuf,
+        /// The format that was asked for.
+        wanted: String,
+        /// Why not.
+        reason: String,
+        /// The formats that it has.
+        has: String,
+    },
+    /// The camera does not have the size.
+    #[error(
+        "{}: {}x{} is not a size of this camera in {code} (it offers {}x{} instead); it has {has}",
+        device.display(), wanted.0, wanted.1, got.0, got.1
+    )]
+    Size {
+        /// The device node.
+        device: PathBuf,
+        /// Width and height that were asked for.
+        wanted: (u32, u32),
+        /// Width and height that the driver would give.
+        got: (u32, u32),
+        /// The format's four-character code.
+        code: String,
+        /// The sizes that it has.
+        has: String,
+    },
+    /// A control cannot be set.
+    #[error("{}: control {name} = {value}: {reason}", device.display())]
+    Control {
+        /// The device node.
+        device: PathBuf,
+        /// The control's name.
+        name: String,
+        /// The value that was asked for.
+        value: i64,
+        /// Why not, and what is possible.
+        reason: String,
+    },
+    /// The driver refused something.
+    #[error("{}: cannot {action}: {error}", device.display())]
+    Device {
+        /// The device node.
+        device: PathBuf,
+        /// What was tried.
+        action: &'static str,
+        /// What the system said.
+        error: std::io::Error,
+    },
     /// The frames of a replay do not fit the memory allowed for them.
     #[error(
         "{}: {fits} of {total} frames fit in memory_mib = {memory_mib}; try a larger value, or fewer or smaller images",

@@ -23,7 +23,7 @@ pub use jidoka_prepare::{Encoding, FrameView, Geometry, PixelFormat, Roi};
 pub use replay::Replay;
 pub use source::{Defect, FrameMeta, FrameSource, GiveBack, Lease, SourceStats, Truth};
 pub use synthetic::Synthetic;
-pub use v4l2::V4l2Source;
+pub use v4l2::{Camera, CameraInfo, Control, FormatInfo, V4l2Source};
 
 /// Opens any source.
 pub fn open(config: &SourceConfig) -> Result<Box<dyn FrameSource>, CaptureError> {

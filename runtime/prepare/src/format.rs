@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::layout::plane_extent;
+
 /// How pixels lie in memory. Names follow V4L2; samples of more than 8 bits are little-endian.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -149,6 +151,12 @@ impl PixelFormat {
             PixelFormat::Rgbx32 | PixelFormat::Bgrx32 | PixelFormat::Xrgb32 => 4 * width,
             PixelFormat::Yuyv | PixelFormat::Uyvy => 4 * width.div_ceil(2),
         }
+    }
+
+    /// Bytes from the first pixel to the last of a plane that has a buffer of its own, with lines of `stride` bytes.
+    pub fn plane_bytes(self, plane: usize, width: u32, height: u32, stride: usize) -> usize {
+        let (_, _, line, lines) = plane_extent(self, plane, width, height, 0);
+        stride * lines.saturating_sub(1) + line
     }
 
     /// Whether the format carries colour.

@@ -82,6 +82,15 @@ impl<'a> FrameView<'a> {
         FrameView::new(data, width, height, format.line_bytes(width), format)
     }
 
+    /// Bytes from the first pixel to the last, all planes together: what `data` must at least hold.
+    pub fn needed_bytes(&self) -> usize {
+        let extent = |plane| plane_extent(self.format, plane, self.width, self.height, self.stride);
+        let end = |(offset, stride, line, lines): (usize, usize, usize, usize)| {
+            offset + stride * lines.saturating_sub(1) + line
+        };
+        (0..planes(self.format)).map(|plane| end(extent(plane))).max().unwrap_or(0)
+    }
+
     /// One plane, once it is known to hold all its lines.
     pub(crate) fn plane(&self, plane: usize) -> Result<PlaneView<'a>, FrameError> {
         let (offset, stride, line, lines) = plane_extent(self.format, plane, self.width, self.height, self.stride);

@@ -53,7 +53,7 @@ impl Synthetic {
         Ok(Synthetic {
             stage: Stage::new(config.seed),
             pace: Pace::new(config.fps),
-            next_part: 0,
+            next_part: config.first_part,
             pixels: vec![0; config.format.line_bytes(config.width) * config.height as usize],
             mask: vec![0; area],
             stats: SourceStats::default(),
@@ -85,7 +85,7 @@ impl FrameSource for Synthetic {
     }
 
     fn next(&mut self, timeout: Duration) -> Result<Lease<'_>, FrameFault> {
-        if self.config.parts.is_some_and(|parts| self.next_part >= parts) {
+        if self.config.parts.is_some_and(|parts| self.next_part.wrapping_sub(self.config.first_part) >= parts) {
             return Err(FrameFault::EndOfStream);
         }
         if !self.pace.wait(timeout) {

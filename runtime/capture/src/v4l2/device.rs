@@ -1,0 +1,376 @@
+//! A camera: what it is, what it can do, and setting it up.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use jidoka_prepare::{Geometry, PixelFormat};
+use v4l::v4l_sys::{v4l2_capability, v4l2_fmtdesc, v4l2_format, v4l2_frmsizeenum, v4l2_streamparm};
+
+use super::formats::{Code, code_text, codes, codes_of, encoding_of, format_of};
+use super::sys::{self, Node, Zeroed};
+use crate::config::V4l2Config;
+use crate::error::CaptureError;
+
+/// A camera that is open but does not stream.
+pub struct Camera {
+    pub(crate) node: Node,
+    path: PathBuf,
+    card: String,
+    driver: String,
+    bus: String,
+    pub(crate) buffer_type: u32,
+}
+
+/// A camera in the list of all.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CameraInfo {
+    /// Device node.
+    pub device: PathBuf,
+    /// A link in `/dev/v4l/by-id` or `by-path` that stays the same when devices are plugged in another order.
+    pub stable: Option<PathBuf>,
+    /// The camera's name.
+    pub card: String,
+    /// The driver's name.
+    pub driver: String,
+    /// Where it is plugged in.
+    pub bus: String,
+}
+
+/// A format that a camera offers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FormatInfo {
+    /// V4L2's four-character code.
+    pub code: String,
+    /// The driver's description.
+    pub description: String,
+    /// Our format, where it can be prepared.
+    pub format: Option<PixelFormat>,
+    /// Sizes, as `640x480` or `16x16 to 1920x1080 in steps of 2x2`.
+    pub sizes: Vec<String>,
+}
+
+/// What the driver has agreed to.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Agreed {
+    pub geometry: Geometry,
+    /// Bytes from line to line in each plane.
+    pub strides: [usize; 3],
+    /// Buffers that make up a frame.
+    pub planes: usize,
+}
+
+const CAPTURE: u32 = 0x0000_0001;
+const CAPTURE_MPLANE: u32 = 0x0000_1000;
+const STREAMING: u32 = 0x0400_0000;
+const DEVICE_CAPS: u32 = 0x8000_0000;
+pub(crate) const TYPE_CAPTURE: u32 = 1;
+pub(crate) const TYPE_CAPTURE_MPLANE: u32 = 9;
+const TIME_PER_FRAME: u32 = 0x1000;
+
+/// Progressive, or whatever the driver calls it when it does not care.
+const FIELD_ANY: u32 = 0;
+const FIELD_NONE: u32 = 1;
+
+impl Camera {
+    /// Opens a device node and finds out what it is.
+    pub fn open(path: &Path) -> Result<Camera, CaptureError> {
+        let node = Node::open(path).map_err(|error| cannot_open(path, error))?;
+        let mut caps = v4l2_capability::zeroed();
+        node.ioctl(sys::QUERYCAP, &mut caps).map_err(|error| match error.raw_os_error() {
+            Some(libc::ENOTTY | libc::EINVAL) => {
+                CaptureError::NotACamera { device: path.into(), what: "not a video device".into() }
+            }
+            _ => CaptureError::Device { device: path.into(), action: "ask what it is", error },
+        })?;
+        let bits = if caps.capabilities & DEVICE_CAPS != 0 { caps.device_caps } else { caps.capabilities };
+        let card = text(&caps.card);
+        let buffer_type = match (bits & CAPTURE != 0, bits & CAPTURE_MPLANE != 0) {
+            (true, _) => TYPE_CAPTURE,
+            (_, true) => TYPE_CAPTURE_MPLANE,
+            _ => {
+                let what = format!("{card} gives no frames here (it may be the metadata or output node of a camera)");
+                return Err(CaptureError::NotACamera { device: path.into(), what });
+            }
+        };
+        if bits & STREAMING == 0 {
+            let what = format!("{card} cannot stream; only read() is not supported");
+            return Err(CaptureError::NotACamera { device: path.into(), what });
+        }
+        let (driver, bus) = (text(&caps.driver), text(&caps.bus_info));
+        Ok(Camera { node, path: path.into(), card, driver, bus, buffer_type })
+    }
+
+    /// Every camera of this machine, by device node.
+    pub fn list() -> Vec<CameraInfo> {
+        let Ok(entries) = std::fs::read_dir("/dev") else { return Vec::new() };
+        let is_video =
+            |path: &PathBuf| path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"video"));
+        let mut nodes: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).filter(is_video).collect();
+        nodes.sort_by_key(|path| (path.as_os_str().len(), path.clone()));
+        let info = |path: PathBuf| {
+            let Camera { card, driver, bus, .. } = Camera::open(&path).ok()?;
+            Some(CameraInfo { stable: stable_link(&path), device: path, card, driver, bus })
+        };
+        nodes.into_iter().filter_map(info).collect()
+    }
+
+    /// The camera's name.
+    pub fn card(&self) -> &str {
+        &self.card
+    }
+
+    /// The driver's name and where the camera is plugged in.
+    pub fn driver(&self) -> (&str, &str) {
+        (&self.driver, &self.bus)
+    }
+
+    /// The device node that was opened.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The formats that it offers, with sizes.
+    pub fn formats(&self) -> Vec<FormatInfo> {
+        let mut formats = Vec::new();
+        for (code, description) in self.codes() {
+            let sizes = self.sizes(code);
+            formats.push(FormatInfo { code: code_text(code), description, format: format_of(code), sizes });
+        }
+        formats
+    }
+
+    fn codes(&self) -> Vec<(Code, String)> {
+        // A driver that never says stop must not keep us for ever.
+        (0..256)
+            .map_while(|index| {
+                let mut entry = v4l2_fmtdesc { index, type_: self.buffer_type, ..v4l2_fmtdesc::zeroed() };
+                self.node.ioctl(sys::ENUM_FMT, &mut entry).ok()?;
+                Some((entry.pixelformat.to_le_bytes(), text(&entry.description)))
+            })
+            .collect()
+    }
+
+    fn sizes(&self, code: Code) -> Vec<String> {
+        (0..256)
+            .map_while(|index| {
+                let pixel_format = u32::from_le_bytes(code);
+                let mut entry = v4l2_frmsizeenum { index, pixel_format, ..v4l2_frmsizeenum::zeroed() };
+                self.node.ioctl(sys::ENUM_FRAMESIZES, &mut entry).ok()?;
+                // SAFETY: both variants are plain integers, written by the kernel or zero.
+                Some(unsafe {
+                    if entry.type_ == 1 {
+                        let size = entry.__bindgen_anon_1.discrete;
+                        format!("{}x{}", size.width, size.height)
+                    } else {
+                        let s = entry.__bindgen_anon_1.stepwise;
+                        format!(
+                            "{}x{} to {}x{} in steps of {}x{}",
+                            s.min_width, s.min_height, s.max_width, s.max_height, s.step_width, s.step_height
+                        )
+                    }
+                })
+            })
+            .collect()
+    }
+
+    /// Sets format and size, and refuses what is not exactly as asked.
+    pub(crate) fn set_format(&self, config: &V4l2Config) -> Result<Agreed, CaptureError> {
+        let mut format = v4l2_format { type_: self.buffer_type, ..v4l2_format::zeroed() };
+        self.node.ioctl(sys::G_FMT, &mut format).map_err(|error| self.failed("read the format", error))?;
+        let mut wanted = Words::read(&format);
+        wanted.code = self.choose_code(config, wanted.code)?;
+        if let Some((width, height)) = config.size {
+            (wanted.width, wanted.height) = (width, height);
+        }
+        wanted.field = FIELD_NONE;
+        wanted.write(&mut format);
+        self.node.ioctl(sys::S_FMT, &mut format).map_err(|error| match error.raw_os_error() {
+            Some(libc::EBUSY) => CaptureError::Busy { device: self.path.clone() },
+            _ => self.failed("set the format", error),
+        })?;
+        let got = Words::read(&format);
+        if got.code != wanted.code {
+            return Err(self.no_format(config.format, format!("the driver changed it to {}", code_text(got.code))));
+        }
+        if config.size.is_some_and(|size| size != (got.width, got.height)) {
+            return Err(CaptureError::Size {
+                device: self.path.clone(),
+                wanted: (wanted.width, wanted.height),
+                got: (got.width, got.height),
+                code: code_text(got.code),
+                has: self.sizes(got.code).join(", "),
+            });
+        }
+        if !matches!(got.field, FIELD_ANY | FIELD_NONE) {
+            let what = format!("{} gives interlaced frames in this mode; a progressive one is needed", self.card);
+            return Err(CaptureError::NotACamera { device: self.path.clone(), what });
+        }
+        self.agreed(got, config.format)
+    }
+
+    fn agreed(&self, got: Words, wanted: Option<PixelFormat>) -> Result<Agreed, CaptureError> {
+        let format = format_of(got.code).ok_or_else(|| self.no_format(wanted, code_text(got.code)))?;
+        let encoding = encoding_of(got.colorspace, got.ycbcr_encoding, got.quantization);
+        let geometry = Geometry { width: got.width, height: got.height, format, encoding };
+        // Old drivers leave bytesperline 0 where lines have no padding.
+        let mut strides = got.strides;
+        if strides[0] == 0 {
+            strides[0] = format.line_bytes(got.width);
+        }
+        Ok(Agreed { geometry, strides, planes: got.planes })
+    }
+
+    /// The asked-for format, or the driver's own if it can be prepared, or the best that can.
+    fn choose_code(&self, config: &V4l2Config, current: Code) -> Result<Code, CaptureError> {
+        let offered: Vec<Code> = self.codes().into_iter().map(|(code, _)| code).collect();
+        let found = match config.format {
+            Some(format) => codes_of(format).find(|code| offered.contains(code)),
+            None if format_of(current).is_some() => Some(current),
+            None => codes().find(|code| offered.contains(code)),
+        };
+        found.ok_or_else(|| self.no_format(config.format, "it is not among the formats of this camera".into()))
+    }
+
+    fn no_format(&self, wanted: Option<PixelFormat>, reason: String) -> CaptureError {
+        let name = |(code, _): (Code, String)| match format_of(code) {
+            Some(format) if format.name() == code_text(code) => code_text(code),
+            Some(format) => format!("{} ({format})", code_text(code)),
+            None => format!("{} (not supported)", code_text(code)),
+        };
+        let has = self.codes().into_iter().map(name).collect::<Vec<_>>().join(", ");
+        let wanted = wanted.map_or("any supported format".to_string(), |format| format.to_string());
+        CaptureError::Format { device: self.path.clone(), wanted, reason, has }
+    }
+
+    /// Asks for a rate and tells what was agreed, if the driver knows rates at all.
+    pub(crate) fn set_rate(&self, fps: Option<f64>) -> Result<Option<f64>, CaptureError> {
+        let mut parm = v4l2_streamparm { type_: self.buffer_type, ..v4l2_streamparm::zeroed() };
+        if let Some(fps) = fps {
+            if !(0.01..=10_000.0).contains(&fps) {
+                let expected = "0.01 to 10000 frames a second".into();
+                return Err(CaptureError::Setting { key: "fps", value: fps.to_string(), expected });
+            }
+            parm.parm.capture.timeperframe.numerator = 1000;
+            parm.parm.capture.timeperframe.denominator = (fps * 1000.0).round() as u32;
+            match self.node.ioctl(sys::S_PARM, &mut parm) {
+                Ok(()) => {}
+                // A sensor without rates; what it gives is what it gives.
+                Err(error) if matches!(error.raw_os_error(), Some(libc::ENOTTY | libc::EINVAL)) => return Ok(None),
+                Err(error) => return Err(self.failed("set the frame rate", error)),
+            }
+        } else if self.node.ioctl(sys::G_PARM, &mut parm).is_err() {
+            return Ok(None);
+        }
+        // SAFETY: the capture variant is plain integers, written by the kernel or zero.
+        let (capability, time) = unsafe { (parm.parm.capture.capability, parm.parm.capture.timeperframe) };
+        let known = capability & TIME_PER_FRAME != 0 && time.numerator != 0;
+        Ok(known.then(|| f64::from(time.denominator) / f64::from(time.numerator)))
+    }
+
+    pub(crate) fn failed(&self, action: &'static str, error: io::Error) -> CaptureError {
+        match error.raw_os_error() {
+            Some(libc::EBUSY) => CaptureError::Busy { device: self.path.clone() },
+            _ => CaptureError::Device { device: self.path.clone(), action, error },
+        }
+    }
+}
+
+/// What single- and multi-planar formats have in common.
+struct Words {
+    code: Code,
+    width: u32,
+    height: u32,
+    field: u32,
+    colorspace: u32,
+    ycbcr_encoding: u32,
+    quantization: u32,
+    strides: [usize; 3],
+    planes: usize,
+}
+
+impl Words {
+    fn read(format: &v4l2_format) -> Words {
+        if format.type_ == TYPE_CAPTURE_MPLANE {
+            // SAFETY: the multi-planar variant, as the type says; integers alone.
+            let (pix, encoding) = unsafe { (format.fmt.pix_mp, format.fmt.pix_mp.__bindgen_anon_1.ycbcr_enc) };
+            let plane_formats = pix.plane_fmt;
+            return Words {
+                code: pix.pixelformat.to_le_bytes(),
+                width: pix.width,
+                height: pix.height,
+                field: pix.field,
+                colorspace: pix.colorspace,
+                ycbcr_encoding: encoding.into(),
+                quantization: pix.quantization.into(),
+                strides: [0, 1, 2].map(|plane| plane_formats[plane].bytesperline as usize),
+                planes: usize::from(pix.num_planes).clamp(1, 3),
+            };
+        }
+        // SAFETY: the single-planar variant, as the type says; integers alone.
+        let (pix, encoding) = unsafe { (format.fmt.pix, format.fmt.pix.__bindgen_anon_1.ycbcr_enc) };
+        Words {
+            code: pix.pixelformat.to_le_bytes(),
+            width: pix.width,
+            height: pix.height,
+            field: pix.field,
+            colorspace: pix.colorspace,
+            ycbcr_encoding: encoding,
+            quantization: pix.quantization,
+            strides: [pix.bytesperline as usize, 0, 0],
+            planes: 1,
+        }
+    }
+
+    /// Puts code, size and field into the structure; line lengths are left to the driver.
+    fn write(&self, format: &mut v4l2_format) {
+        let code = u32::from_le_bytes(self.code);
+        if format.type_ == TYPE_CAPTURE_MPLANE {
+            let mut pix =
+                v4l::v4l_sys::v4l2_pix_format_mplane { width: self.width, height: self.height, ..empty_planes() };
+            (pix.pixelformat, pix.field) = (code, self.field);
+            format.fmt.pix_mp = pix;
+        } else {
+            // SAFETY: the single-planar variant, as the type says; integers alone.
+            let pix = unsafe { &mut format.fmt.pix };
+            (pix.width, pix.height, pix.pixelformat, pix.field) = (self.width, self.height, code, self.field);
+            (pix.bytesperline, pix.sizeimage) = (0, 0);
+        }
+    }
+}
+
+fn empty_planes() -> v4l::v4l_sys::v4l2_pix_format_mplane {
+    // SAFETY: taken from a format that is zero throughout.
+    unsafe { v4l2_format::zeroed().fmt.pix_mp }
+}
+
+fn cannot_open(path: &Path, error: io::Error) -> CaptureError {
+    let device = path.to_path_buf();
+    match (error.kind(), error.raw_os_error()) {
+        (io::ErrorKind::NotFound, _) | (_, Some(libc::ENODEV | libc::ENXIO)) => {
+            let name = |info: CameraInfo| format!("{} ({})", info.stable.unwrap_or(info.device).display(), info.card);
+            let others: Vec<String> = Camera::list().into_iter().map(name).collect();
+            let others = if others.is_empty() { "no camera at all".into() } else { others.join(", ") };
+            CaptureError::Missing { device, others }
+        }
+        (io::ErrorKind::PermissionDenied, _) => CaptureError::Denied { device },
+        (_, Some(libc::EBUSY)) => CaptureError::Busy { device },
+        _ => CaptureError::Device { device, action: "open it", error },
+    }
+}
+
+/// The link to a device that udev keeps, by identity if there is one, else by socket.
+fn stable_link(device: &Path) -> Option<PathBuf> {
+    let device = device.canonicalize().ok()?;
+    ["/dev/v4l/by-id", "/dev/v4l/by-path"].iter().find_map(|folder| {
+        let links = std::fs::read_dir(folder).ok()?;
+        let mut links: Vec<PathBuf> = links.flatten().map(|entry| entry.path()).collect();
+        links.sort();
+        links.into_iter().find(|link| link.canonicalize().is_ok_and(|target| target == device))
+    })
+}
+
+/// A string of the kernel, up to its zero.
+fn text(bytes: &[u8]) -> String {
+    let end = bytes.iter().position(|&byte| byte == 0).unwrap_or(bytes.len());
+    String::from_utf8_lossy(&bytes[..end]).into_owned()
+}
