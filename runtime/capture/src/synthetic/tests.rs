@@ -101,3 +101,14 @@ fn settings_out_of_range_are_refused_by_name() {
         assert!(error.contains(part) && error.contains("expected"), "{error}");
     }
 }
+
+#[test]
+fn starting_at_a_later_part_shows_the_same_parts_from_there_on() {
+    let all = frames(&small(5, 0.5), 5);
+    let config = SyntheticConfig { first_part: 3, parts: Some(2), ..small(5, 0.5) };
+    let later = frames(&config, 2);
+    assert!(all[3..].iter().map(|frame| &frame.0).eq(later.iter().map(|frame| &frame.0)));
+    let mut source = Synthetic::open(&config).expect("opens");
+    assert!((0..2).all(|_| source.next(Duration::ZERO).is_ok()));
+    assert_eq!(source.next(Duration::ZERO).err(), Some(FrameFault::EndOfStream));
+}
