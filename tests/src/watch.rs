@@ -39,9 +39,8 @@ impl Watcher {
     /// # Errors
     /// When a line's `value` file cannot be opened.
     pub fn start(bank: &Path, lines: usize) -> io::Result<Watcher> {
-        let files: Vec<File> = (0..lines)
-            .map(|line| File::open(bank.join(format!("sim_gpio{line}/value"))))
-            .collect::<io::Result<_>>()?;
+        let files: Vec<File> =
+            (0..lines).map(|line| File::open(bank.join(format!("sim_gpio{line}/value")))).collect::<io::Result<_>>()?;
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = Arc::clone(&stop);
         let thread = std::thread::spawn(move || {
