@@ -18,6 +18,7 @@ mod conv_int8;
 #[cfg(test)]
 mod conv_int8_tests;
 mod depthwise;
+mod elementwise_int8;
 mod isa;
 mod nearest;
 #[cfg(target_arch = "aarch64")]
@@ -29,6 +30,7 @@ mod neon_i8mm;
 #[cfg(target_arch = "aarch64")]
 mod neon_int8;
 mod pool;
+mod pool_int8;
 mod portable;
 mod simd;
 mod table;
@@ -48,6 +50,7 @@ pub use aligned::{Aligned, Number};
 pub use conv::Conv;
 pub use conv_int8::{ConvInt8, Requantise};
 pub use depthwise::Clamp;
+pub use elementwise_int8::{Bytes, Scale};
 pub use isa::{ISA_VARIABLE, Isa, IsaError};
 pub use nearest::{Bank, Queries, QueryNorm, Tile};
 pub use pool::Divisor;

@@ -30,7 +30,7 @@ impl Simd for Neon {
             }
         };
         fn add(a: float32x4_t, b: float32x4_t) -> float32x4_t = vaddq_f32(a, b);
-        fn sub(a: float32x4_t, b: float32x4_t) -> float32x4_t = vsubq_f32(a, b);
+        fn div(a: float32x4_t, b: float32x4_t) -> float32x4_t = vdivq_f32(a, b);
         fn mul(a: float32x4_t, b: float32x4_t) -> float32x4_t = vmulq_f32(a, b);
         fn fma(a: float32x4_t, b: float32x4_t, c: float32x4_t) -> float32x4_t = vfmaq_f32(c, a, b);
         fn max(a: float32x4_t, b: float32x4_t) -> float32x4_t = vmaxq_f32(a, b);
@@ -45,18 +45,9 @@ impl Simd for Neon {
         fn splat_i(x: i32) -> int32x4_t = vdupq_n_s32(x);
         fn load_i(p: *const i32) -> int32x4_t = vld1q_s32(p);
         fn store_i(p: *mut i32, v: int32x4_t) = vst1q_s32(p, v);
-        fn load_i8(p: *const i8) -> int32x4_t = {
-            let bytes = vreinterpret_s8_u32(vdup_n_u32(p.cast::<u32>().read_unaligned()));
-            vmovl_s16(vget_low_s16(vmovl_s8(bytes)))
-        };
-        fn store_i8(p: *mut i8, v: int32x4_t) = {
-            let words = vmovn_s32(v);
-            let bytes = vmovn_s16(vcombine_s16(words, words));
-            p.cast::<u32>().write_unaligned(vget_lane_u32::<0>(vreinterpret_u32_s8(bytes)));
-        };
         fn add_i(a: int32x4_t, b: int32x4_t) -> int32x4_t = vaddq_s32(a, b);
-        fn mul_i(a: int32x4_t, b: int32x4_t) -> int32x4_t = vmulq_s32(a, b);
-        fn max_i(a: int32x4_t, b: int32x4_t) -> int32x4_t = vmaxq_s32(a, b);
+        fn max_bytes(a: int32x4_t, b: int32x4_t) -> int32x4_t =
+            vreinterpretq_s32_s8(vmaxq_s8(vreinterpretq_s8_s32(a), vreinterpretq_s8_s32(b)));
         fn to_f(v: int32x4_t) -> float32x4_t = vcvtq_f32_s32(v);
         fn bits(v: float32x4_t) -> int32x4_t = vreinterpretq_s32_f32(v);
         fn floats(v: int32x4_t) -> float32x4_t = vreinterpretq_f32_s32(v);
@@ -65,6 +56,12 @@ impl Simd for Neon {
             vsliq_n_s32::<24>(vsliq_n_s32::<16>(low, rows[2]), rows[3])
         };
         fn round(v: float32x4_t) -> int32x4_t = vcvtnq_s32_f32(v);
+    }
+
+    #[inline(always)]
+    unsafe fn byte<const R: u32>(v: int32x4_t) -> int32x4_t {
+        // SAFETY: no pointer is involved. The shift is a constant once inlined.
+        unsafe { vshrq_n_s32::<24>(vshlq_s32(v, vdupq_n_s32(24 - 8 * R as i32))) }
     }
 
     #[inline(always)]

@@ -42,7 +42,7 @@ impl Simd for Portable {
         fn store(p: *mut f32, v: F) = p.cast::<F>().write_unaligned(v);
         fn store_first(p: *mut f32, v: F, n: usize) = std::ptr::copy_nonoverlapping(v.as_ptr(), p, n);
         fn add(a: F, b: F) -> F = map2(a, b, |x, y| x + y);
-        fn sub(a: F, b: F) -> F = map2(a, b, |x, y| x - y);
+        fn div(a: F, b: F) -> F = map2(a, b, |x, y| x / y);
         fn mul(a: F, b: F) -> F = map2(a, b, |x, y| x * y);
         fn fma(a: F, b: F, c: F) -> F =
             [fma(a[0], b[0], c[0]), fma(a[1], b[1], c[1]), fma(a[2], b[2], c[2]), fma(a[3], b[3], c[3])];
@@ -62,11 +62,9 @@ impl Simd for Portable {
         fn splat_i(x: i32) -> I = [x; 4];
         fn load_i(p: *const i32) -> I = p.cast::<I>().read_unaligned();
         fn store_i(p: *mut i32, v: I) = p.cast::<I>().write_unaligned(v);
-        fn load_i8(p: *const i8) -> I = p.cast::<[i8; 4]>().read_unaligned().map(i32::from);
-        fn store_i8(p: *mut i8, v: I) = p.cast::<[i8; 4]>().write_unaligned(v.map(|x| x as i8));
         fn add_i(a: I, b: I) -> I = map2_i(a, b, i32::wrapping_add);
-        fn mul_i(a: I, b: I) -> I = map2_i(a, b, i32::wrapping_mul);
-        fn max_i(a: I, b: I) -> I = map2_i(a, b, i32::max);
+        fn max_bytes(a: I, b: I) -> I =
+            map2_i(a, b, |x, y| i32::from_ne_bytes(std::array::from_fn(|i| (x.to_ne_bytes()[i] as i8).max(y.to_ne_bytes()[i] as i8) as u8)));
         fn to_f(v: I) -> F = v.map(|x| x as f32);
         fn bits(v: F) -> I = v.map(|x| x.to_bits() as i32);
         fn floats(v: I) -> F = v.map(|x| f32::from_bits(x as u32));
@@ -78,6 +76,11 @@ impl Simd for Portable {
             cells
         };
         fn round(v: F) -> I = v.map(|x| (x + ROUNDER).to_bits() as i32 - ROUNDER.to_bits() as i32);
+    }
+
+    #[inline(always)]
+    unsafe fn byte<const R: u32>(v: I) -> I {
+        v.map(|x| x << (24 - 8 * R) >> 24)
     }
 
     #[inline(always)]

@@ -28,7 +28,7 @@ pub(crate) trait Simd: Copy {
     /// Stores the first `n < LANES` lanes.
     unsafe fn store_first(p: *mut f32, v: Self::F, n: usize);
     unsafe fn add(a: Self::F, b: Self::F) -> Self::F;
-    unsafe fn sub(a: Self::F, b: Self::F) -> Self::F;
+    unsafe fn div(a: Self::F, b: Self::F) -> Self::F;
     unsafe fn mul(a: Self::F, b: Self::F) -> Self::F;
     /// `a * b + c`, rounded once where the set has it.
     unsafe fn fma(a: Self::F, b: Self::F, c: Self::F) -> Self::F;
@@ -47,13 +47,11 @@ pub(crate) trait Simd: Copy {
     unsafe fn splat_i(x: i32) -> Self::I;
     unsafe fn load_i(p: *const i32) -> Self::I;
     unsafe fn store_i(p: *mut i32, v: Self::I);
-    /// `LANES` bytes, sign-extended.
-    unsafe fn load_i8(p: *const i8) -> Self::I;
-    /// The low bytes; every lane must be within -128..=127.
-    unsafe fn store_i8(p: *mut i8, v: Self::I);
     unsafe fn add_i(a: Self::I, b: Self::I) -> Self::I;
-    unsafe fn mul_i(a: Self::I, b: Self::I) -> Self::I;
-    unsafe fn max_i(a: Self::I, b: Self::I) -> Self::I;
+    /// The greater of each (signed) byte.
+    unsafe fn max_bytes(a: Self::I, b: Self::I) -> Self::I;
+    /// Byte `R` of each lane, sign-extended: one channel of a vector of cells.
+    unsafe fn byte<const R: u32>(v: Self::I) -> Self::I;
     /// Exact below 2^24, else to nearest even.
     unsafe fn to_f(v: Self::I) -> Self::F;
     /// To the nearest integer, ties to even; every lane must be within ±2^22.

@@ -2,7 +2,7 @@
 
 use super::window::Call;
 use super::{Isa, IsaError};
-use super::{conv, conv_int8, depthwise, nearest, pool};
+use super::{conv, conv_int8, depthwise, elementwise_int8, nearest, pool, pool_int8};
 
 /// The kernels of one instruction set that this CPU has.
 #[derive(Clone, Copy)]
@@ -16,6 +16,9 @@ pub struct Kernels {
     pub(super) depthwise_core: depthwise::Core,
     pub(super) max_pool_core: pool::Core,
     pub(super) average_pool_core: pool::Core,
+    pub(super) elementwise_int8: elementwise_int8::Cores,
+    pub(super) max_pool_int8_core: pool_int8::MaxCore,
+    pub(super) average_pool_int8_core: pool_int8::AverageCore,
 }
 
 /// Compiles the generic bodies for one instruction set into a module with a `table` function.
@@ -61,6 +64,42 @@ macro_rules! compile {
                 unsafe { pool::average::<$simd>(call, factor, factors) }
             }
 
+            $(#[$attribute])*
+            unsafe fn quantise(row: &elementwise_int8::Row) {
+                // SAFETY: as above.
+                unsafe { elementwise_int8::quantise::<$simd>(row) }
+            }
+
+            $(#[$attribute])*
+            unsafe fn dequantise(row: &elementwise_int8::Row) {
+                // SAFETY: as above.
+                unsafe { elementwise_int8::dequantise::<$simd>(row) }
+            }
+
+            $(#[$attribute])*
+            unsafe fn rescale(row: &elementwise_int8::Row) {
+                // SAFETY: as above.
+                unsafe { elementwise_int8::rescale::<$simd>(row) }
+            }
+
+            $(#[$attribute])*
+            unsafe fn add(row: &elementwise_int8::Row) {
+                // SAFETY: as above.
+                unsafe { elementwise_int8::add::<$simd>(row) }
+            }
+
+            $(#[$attribute])*
+            unsafe fn max_pool_int8(call: &Call<i8, i8>) {
+                // SAFETY: as above.
+                unsafe { pool_int8::maximum::<$simd>(call) }
+            }
+
+            $(#[$attribute])*
+            unsafe fn average_pool_int8(call: &Call<i8, i8>, factor: f32, finish: &conv_int8::Finish, zeros: i32) {
+                // SAFETY: as above.
+                unsafe { pool_int8::average::<$simd>(call, factor, finish, zeros) }
+            }
+
             pub(super) fn table(isa: Isa) -> Kernels {
                 let lanes = <$simd as Simd>::LANES;
                 Kernels {
@@ -76,6 +115,9 @@ macro_rules! compile {
                     depthwise_core: depthwise,
                     max_pool_core: max_pool,
                     average_pool_core: average_pool,
+                    elementwise_int8: elementwise_int8::Cores { quantise, dequantise, rescale, add },
+                    max_pool_int8_core: max_pool_int8,
+                    average_pool_int8_core: average_pool_int8,
                 }
             }
         }

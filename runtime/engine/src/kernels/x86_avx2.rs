@@ -35,7 +35,7 @@ impl Simd for Avx2 {
             }
         };
         fn add(a: __m256, b: __m256) -> __m256 = _mm256_add_ps(a, b);
-        fn sub(a: __m256, b: __m256) -> __m256 = _mm256_sub_ps(a, b);
+        fn div(a: __m256, b: __m256) -> __m256 = _mm256_div_ps(a, b);
         fn mul(a: __m256, b: __m256) -> __m256 = _mm256_mul_ps(a, b);
         fn fma(a: __m256, b: __m256, c: __m256) -> __m256 = _mm256_fmadd_ps(a, b, c);
         fn max(a: __m256, b: __m256) -> __m256 = _mm256_max_ps(a, b);
@@ -55,14 +55,8 @@ impl Simd for Avx2 {
         fn splat_i(x: i32) -> __m256i = _mm256_set1_epi32(x);
         fn load_i(p: *const i32) -> __m256i = _mm256_loadu_si256(p.cast());
         fn store_i(p: *mut i32, v: __m256i) = _mm256_storeu_si256(p.cast(), v);
-        fn load_i8(p: *const i8) -> __m256i = _mm256_cvtepi8_epi32(_mm_loadl_epi64(p.cast()));
-        fn store_i8(p: *mut i8, v: __m256i) = {
-            let words = _mm_packs_epi32(_mm256_castsi256_si128(v), _mm256_extracti128_si256::<1>(v));
-            _mm_storel_epi64(p.cast(), _mm_packs_epi16(words, words));
-        };
         fn add_i(a: __m256i, b: __m256i) -> __m256i = _mm256_add_epi32(a, b);
-        fn mul_i(a: __m256i, b: __m256i) -> __m256i = _mm256_mullo_epi32(a, b);
-        fn max_i(a: __m256i, b: __m256i) -> __m256i = _mm256_max_epi32(a, b);
+        fn max_bytes(a: __m256i, b: __m256i) -> __m256i = _mm256_max_epi8(a, b);
         fn to_f(v: __m256i) -> __m256 = _mm256_cvtepi32_ps(v);
         fn bits(v: __m256) -> __m256i = _mm256_castps_si256(v);
         fn floats(v: __m256i) -> __m256 = _mm256_castsi256_ps(v);
@@ -74,6 +68,12 @@ impl Simd for Avx2 {
             _mm256_or_si256(low, _mm256_slli_epi16::<8>(high))
         };
         fn round(v: __m256) -> __m256i = _mm256_cvtps_epi32(v);
+    }
+
+    #[inline(always)]
+    unsafe fn byte<const R: u32>(v: __m256i) -> __m256i {
+        // SAFETY: no pointer is involved. The shifts are constants once inlined.
+        unsafe { _mm256_srai_epi32::<24>(_mm256_sll_epi32(v, _mm_cvtsi32_si128(24 - 8 * R as i32))) }
     }
 
     #[inline(always)]

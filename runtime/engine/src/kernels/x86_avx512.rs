@@ -23,7 +23,7 @@ impl Simd for Avx512 {
         fn store_first(p: *mut f32, v: __m512, n: usize) =
             _mm512_mask_storeu_ps(p, (1u16 << n).wrapping_sub(1), v);
         fn add(a: __m512, b: __m512) -> __m512 = _mm512_add_ps(a, b);
-        fn sub(a: __m512, b: __m512) -> __m512 = _mm512_sub_ps(a, b);
+        fn div(a: __m512, b: __m512) -> __m512 = _mm512_div_ps(a, b);
         fn mul(a: __m512, b: __m512) -> __m512 = _mm512_mul_ps(a, b);
         fn fma(a: __m512, b: __m512, c: __m512) -> __m512 = _mm512_fmadd_ps(a, b, c);
         fn max(a: __m512, b: __m512) -> __m512 = _mm512_max_ps(a, b);
@@ -40,11 +40,8 @@ impl Simd for Avx512 {
         fn splat_i(x: i32) -> __m512i = _mm512_set1_epi32(x);
         fn load_i(p: *const i32) -> __m512i = _mm512_loadu_si512(p.cast());
         fn store_i(p: *mut i32, v: __m512i) = _mm512_storeu_si512(p.cast(), v);
-        fn load_i8(p: *const i8) -> __m512i = _mm512_cvtepi8_epi32(_mm_loadu_si128(p.cast()));
-        fn store_i8(p: *mut i8, v: __m512i) = _mm_storeu_si128(p.cast(), _mm512_cvtepi32_epi8(v));
         fn add_i(a: __m512i, b: __m512i) -> __m512i = _mm512_add_epi32(a, b);
-        fn mul_i(a: __m512i, b: __m512i) -> __m512i = _mm512_mullo_epi32(a, b);
-        fn max_i(a: __m512i, b: __m512i) -> __m512i = _mm512_max_epi32(a, b);
+        fn max_bytes(a: __m512i, b: __m512i) -> __m512i = _mm512_max_epi8(a, b);
         fn to_f(v: __m512i) -> __m512 = _mm512_cvtepi32_ps(v);
         fn bits(v: __m512) -> __m512i = _mm512_castps_si512(v);
         fn floats(v: __m512i) -> __m512 = _mm512_castsi512_ps(v);
@@ -54,6 +51,12 @@ impl Simd for Avx512 {
             _mm512_mask_blend_epi8(0xAAAA_AAAA_AAAA_AAAA, low, _mm512_slli_epi16::<8>(high))
         };
         fn round(v: __m512) -> __m512i = _mm512_cvtps_epi32(v);
+    }
+
+    #[inline(always)]
+    unsafe fn byte<const R: u32>(v: __m512i) -> __m512i {
+        // SAFETY: no pointer is involved. The shifts are constants once inlined.
+        unsafe { _mm512_srai_epi32::<24>(_mm512_sll_epi32(v, _mm_cvtsi32_si128(24 - 8 * R as i32))) }
     }
 
     #[inline(always)]
