@@ -114,16 +114,24 @@ impl InputPin for Input {
 /// The most descriptors one [`EdgeInput`] waits on. With v2 a chip needs one, however many its lines.
 pub(crate) const MAX_SOURCES: usize = 8;
 
-/// Lines whose edges are waited for together, in the order in which they happened.
+/// Lines whose edges are waited for together.
+///
+/// A line's edges come in the order in which they happened. Edges of different lines are sorted among those at hand, but
+/// one that the kernel's interrupt thread was slow to queue may come after a younger one of another line: where that
+/// matters, [`EdgeEvent::at`] is the truth.
 pub struct EdgeInput {
     lines: Vec<Arc<str>>,
     sources: Vec<Source>,
 }
 
-/// One thing to poll, and the oldest event read from it that was not handed out yet.
+/// How many events are read from a source at once.
+const BATCH: usize = 16;
+
+/// One thing to poll, and the events read from it that were not handed out yet.
 pub(crate) struct Source {
     pub kind: SourceKind,
-    pending: Option<EdgeEvent>,
+    /// Made with room for `BATCH`; never grows.
+    pending: Vec<EdgeEvent>,
 }
 
 pub(crate) enum SourceKind {
@@ -149,7 +157,7 @@ pub(crate) enum SourceKind {
 
 impl Source {
     pub(crate) fn new(kind: SourceKind) -> Self {
-        Source { kind, pending: None }
+        Source { kind, pending: Vec::with_capacity(BATCH) }
     }
 
     fn fd(&self) -> Option<(BorrowedFd<'_>, PollFlags)> {
@@ -161,42 +169,48 @@ impl Source {
         }
     }
 
-    /// Read one event; only called when there is one, so it does not block.
-    fn read(&mut self) -> Result<Option<EdgeEvent>, (usize, i32)> {
+    /// Read what is there into `pending`; only called when something is, so it does not block.
+    fn read(&mut self) -> Result<(), (usize, i32)> {
         match &mut self.kind {
             SourceKind::V2 { request, lines } => {
-                let event = request.read_edge_event().map_err(|error| (lines[0].1, v2::errno(&error)))?;
-                let Some((_, index, last)) = lines.iter_mut().find(|(offset, ..)| *offset == event.offset) else {
-                    return Ok(None);
-                };
-                let lost = event.line_seqno.wrapping_sub(*last).saturating_sub(1);
-                *last = event.line_seqno;
-                let edge = Edge::to(event.kind == EdgeKind::Rising);
-                Ok(Some(EdgeEvent { line: *index, edge, at: Duration::from_nanos(event.timestamp_ns), lost }))
+                let mut buffer = v2::EventBuffer::default();
+                let events = buffer.read(request).map_err(|error| (lines[0].1, v2::errno(&error)))?;
+                for event in events.flatten().take(BATCH) {
+                    let Some((_, index, last)) = lines.iter_mut().find(|(offset, ..)| *offset == event.offset) else {
+                        continue;
+                    };
+                    let lost = event.line_seqno.wrapping_sub(*last).saturating_sub(1);
+                    *last = event.line_seqno;
+                    let edge = Edge::to(event.kind == EdgeKind::Rising);
+                    let at = Duration::from_nanos(event.timestamp_ns);
+                    self.pending.push(EdgeEvent { line: *index, edge, at, lost });
+                }
             }
             SourceKind::V1 { handle, index, invert } => {
                 let event = handle.get_event().map_err(|error| (*index, v1::last_errno(&error)))?;
                 let edge = Edge::to((event.event_type() == EventType::RisingEdge) ^ *invert);
-                Ok(Some(EdgeEvent { line: *index, edge, at: v1::monotonic(event.timestamp()), lost: 0 }))
+                self.pending.push(EdgeEvent { line: *index, edge, at: v1::monotonic(event.timestamp()), lost: 0 });
             }
             SourceKind::Sysfs { pin, index, invert, edges, last } => {
                 let at = duration(clock_gettime(ClockId::Monotonic));
                 let active = pin.level().map_err(|error| (*index, errno(&error)))? ^ *invert;
                 let was = std::mem::replace(last, active);
-                Ok(sysfs_edge(*edges, was, active).map(|(edge, lost)| EdgeEvent { line: *index, edge, at, lost }))
+                let (edge, lost) = sysfs_edge(*edges, was, active);
+                self.pending.push(EdgeEvent { line: *index, edge, at, lost });
             }
-            SourceKind::Sim(_) => Ok(None),
+            SourceKind::Sim(_) => {}
         }
+        Ok(())
     }
 }
 
 /// sysfs only says that something happened. With one kind of edge that is the edge; with both, the level tells, and an
 /// unchanged level means that two edges fell together: the first is lost, the second led back here.
-fn sysfs_edge(edges: Edges, was: bool, active: bool) -> Option<(Edge, u32)> {
+fn sysfs_edge(edges: Edges, was: bool, active: bool) -> (Edge, u32) {
     match edges {
-        Edges::Rising => Some((Edge::Rising, 0)),
-        Edges::Falling => Some((Edge::Falling, 0)),
-        Edges::Both => Some((Edge::to(active), u32::from(was == active))),
+        Edges::Rising => (Edge::Rising, 0),
+        Edges::Falling => (Edge::Falling, 0),
+        Edges::Both => (Edge::to(active), u32::from(was == active)),
     }
 }
 
@@ -245,13 +259,20 @@ impl EdgeInput {
             return Ok(next.map(|(line, edge, at)| EdgeEvent { line, edge, at, lost: 0 }));
         }
         // Something at hand is handed out, but only after a look at the other lines: theirs may be older.
-        let at_hand = self.sources.iter().any(|source| source.pending.is_some());
+        let at_hand = self.sources.iter().any(|source| !source.pending.is_empty());
         self.fill(if at_hand { Duration::ZERO } else { timeout })?;
-        let oldest = self.sources.iter_mut().filter(|source| source.pending.is_some());
-        Ok(oldest.min_by_key(|source| source.pending.map(|event| event.at)).and_then(|source| source.pending.take()))
+        let mut oldest: Option<(Duration, usize, usize)> = None;
+        for (s, source) in self.sources.iter().enumerate() {
+            for (p, event) in source.pending.iter().enumerate() {
+                if oldest.is_none_or(|(at, ..)| event.at < at) {
+                    oldest = Some((event.at, s, p));
+                }
+            }
+        }
+        Ok(oldest.map(|(_, s, p)| self.sources[s].pending.remove(p)))
     }
 
-    /// Wait until a source has something, and read one event from each that has and has none at hand.
+    /// Wait until a source has something, and read from each that has and has nothing at hand.
     fn fill(&mut self, timeout: Duration) -> Result<(), PinError> {
         let mut ready = [false; MAX_SOURCES];
         {
@@ -260,7 +281,7 @@ impl EdgeInput {
                 std::array::from_fn(|_| PollFd::from_borrowed_fd(first, PollFlags::empty()));
             let count = self.sources.len();
             for (slot, source) in fds.iter_mut().zip(&self.sources) {
-                if let (Some((fd, flags)), None) = (source.fd(), source.pending) {
+                if let (Some((fd, flags)), true) = (source.fd(), source.pending.is_empty()) {
                     *slot = PollFd::from_borrowed_fd(fd, flags);
                 }
             }
@@ -273,16 +294,13 @@ impl EdgeInput {
             }
             for (index, slot) in fds[..count].iter().enumerate() {
                 let wanted = self.sources[index].fd().map_or(PollFlags::empty(), |(_, flags)| flags);
-                ready[index] = self.sources[index].pending.is_none() && slot.revents().intersects(wanted);
+                ready[index] = self.sources[index].pending.is_empty() && slot.revents().intersects(wanted);
             }
         }
         for (source, _) in self.sources.iter_mut().zip(ready).filter(|(_, ready)| *ready) {
-            match source.read() {
-                Ok(event) => source.pending = event,
-                Err((index, errno)) => {
-                    return Err(PinError { line: self.lines[index].clone(), cause: Cause::Os(errno) });
-                }
-            }
+            source
+                .read()
+                .map_err(|(index, errno)| PinError { line: self.lines[index].clone(), cause: Cause::Os(errno) })?;
         }
         Ok(())
     }
@@ -308,7 +326,7 @@ mod tests {
             (Edges::Rising, false, false, (Edge::Rising, 0)),
             (Edges::Falling, false, true, (Edge::Falling, 0)),
         ] {
-            assert_eq!(sysfs_edge(edges, was, active), Some(expected), "{edges:?} {was} {active}");
+            assert_eq!(sysfs_edge(edges, was, active), expected, "{edges:?} {was} {active}");
         }
     }
 

@@ -198,8 +198,8 @@ impl Gpio {
 
     /// Request lines whose edges are waited for together. An event's `line` is the index into `specs`.
     ///
-    /// With v2 the lines of one chip share a request, so that their edges come in the order they happened (an encoder's
-    /// A and B). With v1 and sysfs each line is its own descriptor, and at most 8 can be waited for.
+    /// With v2 the lines of one chip share a request. With v1 and sysfs each line is its own descriptor, and at most 8 can
+    /// be waited for.
     pub fn edges(&self, specs: &[InputSpec], edges: Edges) -> Result<EdgeInput, Error> {
         let ids = self.find_all(specs.iter().map(|spec| spec.line.as_str()))?;
         for (id, spec) in ids.iter().zip(specs) {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use gpiocdev::line::{Bias as KernelBias, EdgeDetection, EventClock, Value};
+use gpiocdev::line::{Bias as KernelBias, EdgeDetection, EdgeEvent, EventClock, Value};
 use gpiocdev::{AbiVersion, Chip, Request};
 
 use crate::edges::Edges;
@@ -101,6 +101,31 @@ pub(crate) fn inputs(
         }
     }
     builder.request()
+}
+
+const EVENT_WORDS: usize = size_of::<gpiocdev_uapi::v2::LineEdgeEvent>() / 8;
+
+/// Room for a batch of raw events, on the stack.
+pub(crate) struct EventBuffer([u64; EVENT_WORDS * 16]);
+
+impl Default for EventBuffer {
+    fn default() -> Self {
+        EventBuffer([0; EVENT_WORDS * 16])
+    }
+}
+
+impl EventBuffer {
+    /// Read what the kernel has queued, at most 16 events. Allocates nothing; blocks if there is none.
+    ///
+    /// Not `Request::read_edge_event`: in gpiocdev 0.8.0 its buffer holds eight events, of which it returns the first and
+    /// drops the rest.
+    pub(crate) fn read<'a>(
+        &'a mut self,
+        request: &'a Request,
+    ) -> gpiocdev::Result<impl Iterator<Item = gpiocdev::Result<EdgeEvent>> + 'a> {
+        let words = request.read_edge_events_into_slice(&mut self.0)?;
+        Ok(self.0[..words].chunks_exact(EVENT_WORDS).map(|event| request.edge_event_from_slice(event)))
+    }
 }
 
 pub(crate) fn value(active: bool) -> Value {
