@@ -5,6 +5,7 @@
 //! ```text
 //! pins_board sim v2|sysfs LABEL SYSFS_DIR   gpio-sim lines LAB0..LAB7 of chip LABEL; SYSFS_DIR has sim_gpioN/{value,pull}
 //! pins_board plain v1|v2|sysfs LABEL OFFSET any chip: sets and reads back LABEL:OFFSET and OFFSET+1, LABEL:OFFSET must be free
+//! pins_board watch v1|v2|sysfs LINE         waits for somebody to pulse LINE: both edges, their times
 //! pins_board hold LINE                      drives LINE high and waits to be killed
 //! pins_board list [v1|v2|sysfs]             what is there
 //! ```
@@ -20,7 +21,7 @@ use std::process::{Child, Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
 
 use embedded_hal::digital::{InputPin, OutputPin, PinState};
-use jidoka_pins::{Backend, Bias, Edge, Edges, Error, Gpio, InputSpec, Options, Output, OutputSpec, Trip};
+use jidoka_pins::{Backend, Bias, Edge, EdgeEvent, Edges, Error, Gpio, InputSpec, Options, Output, OutputSpec, Trip};
 
 /// Counts this thread's allocations, so that "setting a line allocates nothing" is checked on real drivers.
 struct Counting;
@@ -55,6 +56,7 @@ fn main() -> ExitCode {
     let outcome = match args.as_slice() {
         ["sim", backend, label, dir] => sim(backend, label, Path::new(dir)),
         ["plain", backend, label, offset] => plain(backend, label, offset),
+        ["watch", backend, line] => watch(backend, line),
         ["hold", line] => hold(line),
         ["list", backend @ ..] => list(backend.first().copied()),
         _ => Err("usage: pins_board sim|plain|hold|list ... (the source's first lines explain)".into()),
@@ -339,6 +341,24 @@ fn plain(backend: &str, label: &str, offset: &str) -> Outcome {
     let mut events = gpio.edges(&[InputSpec::new(&first.line)], Edges::Both)?;
     expect(events.wait(Duration::from_millis(50))?.is_none(), "edges can be watched; none comes from nothing")?;
     println!("all held: {backend}");
+    Ok(())
+}
+
+/// Edges that come from outside. On QEMU's `virt` machine the monitor command `system_powerdown` pulses line 3 of the PL061
+/// chip for 100 ms, which makes it the one chip whose edges can be tested on kernels without gpio-sim.
+fn watch(backend: &str, line: &str) -> Outcome {
+    let gpio = open(backend)?;
+    let mut input = gpio.edges(&[InputSpec::new(line)], Edges::Both)?;
+    let started = monotonic();
+    println!("watching");
+    let mut next = || input.wait(Duration::from_secs(60))?.ok_or_else(|| "no edge in 60 s".into());
+    let (rising, falling): (EdgeEvent, EdgeEvent) = match (next(), next()) {
+        (Ok(rising), Ok(falling)) => (rising, falling),
+        (Err(error), _) | (_, Err(error)) => return Err::<(), Box<dyn std::error::Error>>(error),
+    };
+    expect((rising.edge, falling.edge) == (Edge::Rising, Edge::Falling), "a pulse is a rising and a falling edge")?;
+    expect(started <= rising.at && rising.at < falling.at && falling.at <= monotonic(), "stamped on CLOCK_MONOTONIC")?;
+    println!("pulse of {} ms", (falling.at - rising.at).as_millis());
     Ok(())
 }
 

@@ -19,6 +19,7 @@
 //! the chip's driver. That case belongs to the wiring (energise to pass) and the watchdog.
 //!
 //! Architecture invariant: setting an output allocates nothing and takes no lock, on every back end.
+//! Held by `tests/no_allocation.rs` and, on real drivers, by `examples/pins_board.rs`.
 
 mod address;
 mod edges;
