@@ -10,6 +10,7 @@
 mod clock;
 mod config;
 mod error;
+mod faulty;
 pub mod images;
 mod replay;
 mod source;
@@ -19,6 +20,7 @@ mod v4l2;
 pub use clock::monotonic_now;
 pub use config::{Keep, ReplayConfig, SourceConfig, SyntheticConfig, V4l2Config};
 pub use error::{CaptureError, FrameFault};
+pub use faulty::{Fault, FaultPlan, Faulty};
 pub use jidoka_prepare::{Encoding, FrameView, Geometry, PixelFormat, Roi};
 pub use replay::Replay;
 pub use source::{Defect, FrameMeta, FrameSource, GiveBack, Lease, SourceStats, Truth};

@@ -108,6 +108,12 @@ impl<'a> Lease<'a> {
         self
     }
 
+    /// The same frame with other things known of it.
+    pub fn with_meta(mut self, meta: FrameMeta) -> Lease<'a> {
+        self.meta = meta;
+        self
+    }
+
     /// Gives buffer `index` back to `owner` when the lease ends.
     pub fn with_owner(mut self, owner: &'a dyn GiveBack, index: u32) -> Lease<'a> {
         self.owner = Some((owner, index));

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use jidoka_prepare::{Encoding, FrameView, Geometry, PixelFormat, Range};
 
-use self::math::Random;
+pub(crate) use self::math::Random;
 use self::part::Part;
 use self::render::Stage;
 use crate::clock::{Pace, monotonic_now};

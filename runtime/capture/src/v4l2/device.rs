@@ -232,12 +232,18 @@ impl Camera {
     }
 
     fn no_format(&self, wanted: Option<PixelFormat>, reason: String) -> CaptureError {
-        let name = |(code, _): (Code, String)| match format_of(code) {
+        let (known, unknown): (Vec<Code>, Vec<Code>) =
+            self.codes().into_iter().map(|(code, _)| code).partition(|&code| format_of(code).is_some());
+        let name = |&code: &Code| match format_of(code) {
             Some(format) if format.name() == code_text(code) => code_text(code),
             Some(format) => format!("{} ({format})", code_text(code)),
-            None => format!("{} (not supported)", code_text(code)),
+            None => code_text(code),
         };
-        let has = self.codes().into_iter().map(name).collect::<Vec<_>>().join(", ");
+        let list = |codes: &[Code]| codes.iter().map(name).collect::<Vec<_>>().join(", ");
+        let mut has = if known.is_empty() { "none that is supported".to_string() } else { list(&known) };
+        if !unknown.is_empty() {
+            has += &format!("; and, not supported, {}", list(&unknown));
+        }
         let wanted = wanted.map_or("any supported format".to_string(), |format| format.to_string());
         CaptureError::Format { device: self.path.clone(), wanted, reason, has }
     }
