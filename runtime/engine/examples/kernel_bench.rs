@@ -213,6 +213,22 @@ fn conv_int8<'a>(kernels: Kernels, from: usize, to: usize, size: usize, kernel: 
     }
 }
 
+fn depthwise_int8<'a>(kernels: Kernels, channels: usize, size: usize, kernel: usize, stride: usize) -> Candidate<'a> {
+    let window = Window::square(kernel, stride, Pads::all(kernel / 2));
+    let source = Quads { channels, grid: planes(channels, size, kernel / 2).grid };
+    let output = Quads { channels, grid: planes(channels, size.div_ceil(stride), kernel / 2).grid };
+    let (src, mut dst) = (bytes(source.bytes()), bytes(output.bytes()));
+    let requantise = Requantise { scale: &vec![1e-3; channels], zero: 0, low: 0, high: 127 };
+    let weights = bytes(channels * window.taps());
+    let packed = kernels.pack_depthwise_int8(&window, 0, &weights, &vec![0; channels], &requantise);
+    Candidate {
+        name: format!("depthwise int8 {kernel}x{kernel} stride {stride}, {channels} @ {size}, {}", kernels.isa()),
+        operations: 2.0 * (channels * window.taps() * output.grid.height * output.grid.width) as f64,
+        is_int8: true,
+        run: Box::new(move || kernels.depthwise_int8(&packed, 0, &src, &source, &mut dst, &output)),
+    }
+}
+
 fn pool<'a>(kernels: Kernels, channels: usize, size: usize, kernel: usize, stride: usize) -> Candidate<'a> {
     let window = Window::square(kernel, stride, Pads::default());
     let source = planes(channels, size, 0);
@@ -243,6 +259,7 @@ fn main() {
             [(144, 56, 3, 1), (96, 112, 3, 2), (384, 14, 3, 1), (960, 7, 3, 1), (240, 28, 5, 1), (240, 28, 5, 2)]
         {
             candidates.push(depthwise(kernels, channels, size, kernel, stride));
+            candidates.push(depthwise_int8(kernels, channels, size, kernel, stride));
         }
         for (from, to, size, kernel, stride) in [
             (64, 64, 56, 3, 1),

@@ -34,12 +34,21 @@ pub(super) struct Finish {
     pub low: f32,
     pub high: f32,
     pub zero: i32,
+    /// Bounds of the result.
+    pub low_byte: i8,
+    pub high_byte: i8,
 }
 
 impl Requantise<'_> {
     pub(super) fn finish(&self) -> Finish {
         let zero = i32::from(self.zero);
-        Finish { low: (i32::from(self.low) - zero) as f32, high: (i32::from(self.high) - zero) as f32, zero }
+        Finish {
+            low: (i32::from(self.low) - zero) as f32,
+            high: (i32::from(self.high) - zero) as f32,
+            zero,
+            low_byte: self.low,
+            high_byte: self.high,
+        }
     }
 }
 
@@ -316,6 +325,7 @@ unsafe fn runs<D: Dot, const STRIDE: usize>(call: &ConvCall<'_>) {
     }
 }
 
+#[allow(clippy::needless_range_loop)] // v is a column of `sums`
 /// One tile: the channels from `m` on by `NV` vectors, of which `count` positions exist.
 #[inline(always)]
 unsafe fn tile<D: Dot, const NV: usize, const STRIDE: usize>(

@@ -18,6 +18,7 @@ mod conv_int8;
 #[cfg(test)]
 mod conv_int8_tests;
 mod depthwise;
+mod depthwise_int8;
 mod elementwise_int8;
 mod isa;
 mod nearest;
@@ -50,6 +51,7 @@ pub use aligned::{Aligned, Number};
 pub use conv::Conv;
 pub use conv_int8::{ConvInt8, Requantise};
 pub use depthwise::Clamp;
+pub use depthwise_int8::DepthwiseInt8;
 pub use elementwise_int8::{Bytes, Scale};
 pub use isa::{ISA_VARIABLE, Isa, IsaError};
 pub use nearest::{Bank, Queries, QueryNorm, Tile};

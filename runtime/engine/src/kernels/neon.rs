@@ -2,11 +2,16 @@
 
 use std::arch::aarch64::*;
 
+use super::conv_int8::Finish;
+use super::neon_int8::narrowed;
 use super::simd::{Simd, methods};
 
 /// Four lanes of a `q` register.
 #[derive(Clone, Copy)]
 pub(crate) struct Neon;
+
+/// Places of the bytes of four channels by four positions when each position's four become neighbours, and the other way.
+pub(super) static TURN: [u8; 16] = [0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15];
 
 impl Simd for Neon {
     const LANES: usize = 4;
@@ -56,6 +61,22 @@ impl Simd for Neon {
             vsliq_n_s32::<24>(vsliq_n_s32::<16>(low, rows[2]), rows[3])
         };
         fn round(v: float32x4_t) -> int32x4_t = vcvtnq_s32_f32(v);
+    }
+
+    #[inline(always)]
+    unsafe fn requantise(rows: [int32x4_t; 4], scale: *const f32, finish: &Finish) -> int32x4_t {
+        // SAFETY: there are four scales.
+        unsafe {
+            let scale = vld1q_f32(scale);
+            let products = [
+                vmulq_laneq_f32::<0>(vcvtq_f32_s32(rows[0]), scale),
+                vmulq_laneq_f32::<1>(vcvtq_f32_s32(rows[1]), scale),
+                vmulq_laneq_f32::<2>(vcvtq_f32_s32(rows[2]), scale),
+                vmulq_laneq_f32::<3>(vcvtq_f32_s32(rows[3]), scale),
+            ];
+            let bytes = narrowed(products, finish);
+            vreinterpretq_s32_s8(vqtbl1q_s8(bytes, vld1q_u8(TURN.as_ptr())))
+        }
     }
 
     #[inline(always)]

@@ -4,7 +4,9 @@ use std::arch::aarch64::*;
 use std::arch::asm;
 
 use super::conv_int8::{Dot, MOST_ROWS, MOST_VECTORS, Packing, Sums, Taps, cells};
-use super::neon::Neon;
+use super::depthwise_int8::{self, Depth, POSITIONS, Tile};
+use super::neon::{Neon, TURN};
+use super::neon_int8::put;
 
 /// Adds to each lane the dot product of its four bytes of `x` with the four bytes at `LANE` of `w`.
 #[inline(always)]
@@ -59,6 +61,67 @@ impl Dot for DotprodDot {
                 weights = weights.add(MOST_ROWS);
             }
             sums
+        }
+    }
+}
+
+/// Adds to each lane the dot product of its four bytes of `x` with those of `w`.
+#[inline(always)]
+unsafe fn sdot(sum: int32x4_t, x: int8x16_t, w: int8x16_t) -> int32x4_t {
+    let mut sum = sum;
+    // SAFETY: registers only; the CPU has dotprod (the caller's).
+    unsafe {
+        asm!(
+            "sdot {sum:v}.4s, {x:v}.16b, {w:v}.16b",
+            sum = inout(vreg) sum,
+            x = in(vreg) x,
+            w = in(vreg) w,
+            options(pure, nomem, nostack, preserves_flags),
+        );
+    }
+    sum
+}
+
+/// Dot products along the rows of a channel.
+pub(crate) struct DotprodDepth;
+
+impl Depth for DotprodDepth {
+    const ROWS: usize = 4;
+    const PACKING: depthwise_int8::Packing = depthwise_int8::Packing { dot: true, shift: 0, takes_least: true };
+
+    #[inline(always)]
+    unsafe fn rows<const K: usize, const STRIDE: usize, const ROWS: usize>(tile: &Tile) {
+        // SAFETY: the trait's; a position reads four cells from each fourth tap on, of which the slack covers those past the
+        // row's end.
+        unsafe {
+            let groups = K.div_ceil(4);
+            let turn = vld1q_u8(TURN.as_ptr());
+            let (bias, scale) = (vld1q_s32(tile.bias), vld1q_f32(tile.scale));
+            let mut weights = [[vdupq_n_s8(0); 2]; K];
+            for (i, row) in weights.iter_mut().enumerate() {
+                for (g, group) in row.iter_mut().enumerate().take(groups) {
+                    *group = vld1q_s8(tile.weights.add((i * groups + g) * 16));
+                }
+            }
+            let mut next = 0;
+            while let Some(x) = tile.position(next) {
+                let mut sums = [[bias; 4]; ROWS];
+                for r in 0..(ROWS - 1) * STRIDE + K {
+                    for (g, p) in (0..groups).flat_map(|g| (0..4).map(move |p| (g, p))) {
+                        let from = tile.cells(r, (x + p) * STRIDE).add(g * 16);
+                        let turned = vqtbl1q_s8(vld1q_s8(from), turn);
+                        for (o, sums) in sums.iter_mut().enumerate() {
+                            if r >= o * STRIDE && r < o * STRIDE + K {
+                                sums[p] = sdot(sums[p], turned, weights[r - o * STRIDE][g]);
+                            }
+                        }
+                    }
+                }
+                for (o, sums) in sums.into_iter().enumerate() {
+                    put(tile, o, x, sums, scale);
+                }
+                next = x + POSITIONS;
+            }
         }
     }
 }

@@ -5,7 +5,8 @@
 
 use std::arch::aarch64::*;
 
-use super::conv_int8::{Dot, MOST_ROWS, MOST_VECTORS, Packing, Sums, Taps, cells};
+use super::conv_int8::{Dot, Finish, MOST_ROWS, MOST_VECTORS, Packing, Sums, Taps, cells};
+use super::depthwise_int8::{self, Depth, POSITIONS, Tile};
 use super::neon::Neon;
 
 /// Four channels by eight positions, two taps at a time.
@@ -52,5 +53,104 @@ impl Dot for NeonDot {
             }
             sums
         }
+    }
+}
+
+/// Sums scaled, rounded and narrowed to bytes in their order. Saturation on the way down clamps as the bounds would.
+#[inline(always)]
+pub(super) unsafe fn narrowed(products: [float32x4_t; 4], finish: &Finish) -> int8x16_t {
+    // SAFETY: no pointer is involved.
+    unsafe {
+        let [a, b, c, d] = products;
+        let zero = vdupq_n_s16(finish.zero as i16);
+        let low = vqmovn_high_s32(vqmovn_s32(vcvtnq_s32_f32(a)), vcvtnq_s32_f32(b));
+        let high = vqmovn_high_s32(vqmovn_s32(vcvtnq_s32_f32(c)), vcvtnq_s32_f32(d));
+        let (low, high) = (vqaddq_s16(low, zero), vqaddq_s16(high, zero));
+        let bytes = vqmovn_high_s16(vqmovn_s16(low), high);
+        let bytes = vmaxq_s8(bytes, vdupq_n_s8(finish.low_byte));
+        vminq_s8(bytes, vdupq_n_s8(finish.high_byte))
+    }
+}
+
+/// Stores a tile's row of sums, a register a position.
+#[inline(always)]
+pub(super) unsafe fn put(tile: &Tile, row: usize, x: usize, sums: [int32x4_t; 4], scale: float32x4_t) {
+    // SAFETY: `Depth::rows`'s.
+    unsafe {
+        let products = sums.map(|sum| vmulq_f32(vcvtq_f32_s32(sum), scale));
+        let bytes = narrowed(products, &tile.finish);
+        tile.put(row, x, std::mem::transmute::<int8x16_t, [u8; 16]>(bytes));
+    }
+}
+
+/// Products of two taps added in 16 bits, then widened.
+pub(crate) struct NeonDepth;
+
+impl Depth for NeonDepth {
+    const ROWS: usize = 2;
+    const PACKING: depthwise_int8::Packing = depthwise_int8::Packing { dot: false, shift: 0, takes_least: false };
+
+    #[inline(always)]
+    unsafe fn rows<const K: usize, const STRIDE: usize, const ROWS: usize>(tile: &Tile) {
+        // SAFETY: the trait's.
+        unsafe {
+            let (bias, scale) = (vld1q_s32(tile.bias), vld1q_f32(tile.scale));
+            let mut weights = [[vdupq_n_s8(0); K]; K];
+            for (tap, weight) in weights.iter_mut().flatten().enumerate() {
+                *weight = vreinterpretq_s8_s32(vld1q_dup_s32(tile.weights.add(tap * 4).cast()));
+            }
+            let mut next = 0;
+            while let Some(x) = tile.position(next) {
+                let mut sums = [[bias; 4]; ROWS];
+                for r in 0..(ROWS - 1) * STRIDE + K {
+                    let mut row = [vdupq_n_s8(0); K];
+                    for (j, cells) in row.iter_mut().enumerate() {
+                        *cells = four_cells::<STRIDE>(tile.cells(r, x * STRIDE).add(j * 4));
+                    }
+                    for (o, sums) in sums.iter_mut().enumerate() {
+                        if r >= o * STRIDE && r < o * STRIDE + K {
+                            add_row(sums, &row, &weights[r - o * STRIDE]);
+                        }
+                    }
+                }
+                for (o, sums) in sums.into_iter().enumerate() {
+                    put(tile, o, x, sums, scale);
+                }
+                next = x + POSITIONS;
+            }
+        }
+    }
+}
+
+/// Adds the products of a row of taps, two at a time.
+#[inline(always)]
+unsafe fn add_row<const K: usize>(sums: &mut [int32x4_t; 4], row: &[int8x16_t; K], weights: &[int8x16_t; K]) {
+    for j in (0..K).step_by(2) {
+        // SAFETY: no pointer is involved.
+        unsafe {
+            let mut low = vmull_s8(vget_low_s8(row[j]), vget_low_s8(weights[j]));
+            let mut high = vmull_high_s8(row[j], weights[j]);
+            if j + 1 < K {
+                low = vmlal_s8(low, vget_low_s8(row[j + 1]), vget_low_s8(weights[j + 1]));
+                high = vmlal_high_s8(high, row[j + 1], weights[j + 1]);
+            }
+            sums[0] = vaddw_s16(sums[0], vget_low_s16(low));
+            sums[1] = vaddw_high_s16(sums[1], low);
+            sums[2] = vaddw_s16(sums[2], vget_low_s16(high));
+            sums[3] = vaddw_high_s16(sums[3], high);
+        }
+    }
+}
+
+/// Four cells, `STRIDE` apart.
+#[inline(always)]
+pub(super) unsafe fn four_cells<const STRIDE: usize>(from: *const i8) -> int8x16_t {
+    // SAFETY: `Depth::rows`'s.
+    unsafe {
+        if STRIDE == 1 {
+            return vld1q_s8(from);
+        }
+        let (a, b) = (vld1q_s32(from.cast()), vld1q_s32(from.add(16).cast()));
+        vreinterpretq_s8_s32(vuzp1q_s32(a, b))
     }
 }

@@ -2,7 +2,7 @@
 
 use super::window::Call;
 use super::{Isa, IsaError};
-use super::{conv, conv_int8, depthwise, elementwise_int8, nearest, pool, pool_int8};
+use super::{conv, conv_int8, depthwise, depthwise_int8, elementwise_int8, nearest, pool, pool_int8};
 
 /// The kernels of one instruction set that this CPU has.
 #[derive(Clone, Copy)]
@@ -13,6 +13,9 @@ pub struct Kernels {
     pub(super) conv_int8_core: conv_int8::Core,
     /// For weights that `conv_int8_core` does not take.
     pub(super) conv_int8_exact: conv_int8::Core,
+    pub(super) depthwise_int8_core: depthwise_int8::Core,
+    /// For weights and windows that `depthwise_int8_core` does not take.
+    pub(super) depthwise_int8_exact: depthwise_int8::Core,
     pub(super) depthwise_core: depthwise::Core,
     pub(super) max_pool_core: pool::Core,
     pub(super) average_pool_core: pool::Core,
@@ -112,6 +115,8 @@ macro_rules! compile {
                     conv_cores: conv::Cores { tile_rows: 2 * $channels, run: conv },
                     conv_int8_core: super::portable_dot::CORE,
                     conv_int8_exact: super::portable_dot::CORE,
+                    depthwise_int8_core: super::portable_dot::DEPTH,
+                    depthwise_int8_exact: super::portable_dot::DEPTH,
                     depthwise_core: depthwise,
                     max_pool_core: max_pool,
                     average_pool_core: average_pool,
@@ -135,9 +140,10 @@ compile!(neon, crate::kernels::neon::Neon, 2 x 6 pairs, 4 x 3 conv, 4 rows, #[ta
 
 /// Compiles the int8 kernels that live from a dot product.
 macro_rules! compile_dot {
-    ($module:ident, $dot:ty, $(#[$attribute:meta])*) => {
+    ($module:ident, $dot:ty, $depth:ty, $(#[$attribute:meta])*) => {
         mod $module {
             use super::conv_int8::{self, Dot};
+            use super::depthwise_int8::{self, Depth};
 
             $(#[$attribute])*
             unsafe fn run(call: &conv_int8::ConvCall<'_>) {
@@ -145,38 +151,46 @@ macro_rules! compile_dot {
                 unsafe { conv_int8::conv::<$dot>(call) }
             }
 
+            $(#[$attribute])*
+            unsafe fn run_depth(call: &depthwise_int8::DepthCall<'_>) {
+                // SAFETY: as above.
+                unsafe { depthwise_int8::depthwise::<$depth>(call) }
+            }
+
+            pub(super) const DEPTH: depthwise_int8::Core =
+                depthwise_int8::Core { packing: <$depth as Depth>::PACKING, run: run_depth };
             pub(super) const CORE: conv_int8::Core = conv_int8::Core { packing: <$dot as Dot>::PACKING, run };
         }
     };
 }
 
-compile_dot!(portable_dot, crate::kernels::portable::PortableDot,);
+compile_dot!(portable_dot, crate::kernels::portable::PortableDot, crate::kernels::depthwise_int8::PortableDepth,);
 #[cfg(target_arch = "x86_64")]
-compile_dot!(avx2_dot, crate::kernels::x86_avx2_int8::Avx2Dot, #[target_feature(enable = "avx2,fma")]);
+compile_dot!(avx2_dot, crate::kernels::x86_avx2_int8::Avx2Dot, crate::kernels::x86_avx2_int8::Avx2Depth, #[target_feature(enable = "avx2,fma")]);
 #[cfg(target_arch = "x86_64")]
-compile_dot!(vnni_dot, crate::kernels::x86_vnni::VnniDot,
+compile_dot!(vnni_dot, crate::kernels::x86_vnni::VnniDot, crate::kernels::x86_vnni::VnniDepth,
     #[target_feature(enable = "avx2,fma,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]);
 #[cfg(target_arch = "aarch64")]
-compile_dot!(neon_dot, crate::kernels::neon_int8::NeonDot, #[target_feature(enable = "neon")]);
+compile_dot!(neon_dot, crate::kernels::neon_int8::NeonDot, crate::kernels::neon_int8::NeonDepth, #[target_feature(enable = "neon")]);
 #[cfg(target_arch = "aarch64")]
-compile_dot!(dotprod_dot, crate::kernels::neon_dotprod::DotprodDot, #[target_feature(enable = "neon,dotprod")]);
+compile_dot!(dotprod_dot, crate::kernels::neon_dotprod::DotprodDot, crate::kernels::neon_dotprod::DotprodDepth, #[target_feature(enable = "neon,dotprod")]);
 #[cfg(target_arch = "aarch64")]
-compile_dot!(i8mm_dot, crate::kernels::neon_i8mm::I8mmDot, #[target_feature(enable = "neon,dotprod,i8mm")]);
+compile_dot!(i8mm_dot, crate::kernels::neon_i8mm::I8mmDot, crate::kernels::neon_dotprod::DotprodDepth, #[target_feature(enable = "neon,dotprod,i8mm")]);
 
-/// The int8 dot product of an available instruction set.
-fn dot(isa: Isa) -> conv_int8::Core {
+/// The int8 dot product kernels of an available instruction set.
+fn dot(isa: Isa) -> (conv_int8::Core, depthwise_int8::Core) {
     match isa {
         #[cfg(target_arch = "x86_64")]
-        Isa::Avx2 | Isa::Avx512 => avx2_dot::CORE,
+        Isa::Avx2 | Isa::Avx512 => (avx2_dot::CORE, avx2_dot::DEPTH),
         #[cfg(target_arch = "x86_64")]
-        Isa::Vnni => vnni_dot::CORE,
+        Isa::Vnni => (vnni_dot::CORE, vnni_dot::DEPTH),
         #[cfg(target_arch = "aarch64")]
-        Isa::Neon => neon_dot::CORE,
+        Isa::Neon => (neon_dot::CORE, neon_dot::DEPTH),
         #[cfg(target_arch = "aarch64")]
-        Isa::Dotprod | Isa::Fp16 => dotprod_dot::CORE,
+        Isa::Dotprod | Isa::Fp16 => (dotprod_dot::CORE, dotprod_dot::DEPTH),
         #[cfg(target_arch = "aarch64")]
-        Isa::I8mm => i8mm_dot::CORE,
-        _ => portable_dot::CORE,
+        Isa::I8mm => (i8mm_dot::CORE, i8mm_dot::DEPTH),
+        _ => (portable_dot::CORE, portable_dot::DEPTH),
     }
 }
 
@@ -195,7 +209,7 @@ impl Kernels {
             Isa::Neon | Isa::Dotprod | Isa::Fp16 | Isa::I8mm => neon::table(isa),
             _ => portable::table(isa),
         };
-        table.conv_int8_core = dot(isa);
+        (table.conv_int8_core, table.depthwise_int8_core) = dot(isa);
         Ok(table)
     }
 
