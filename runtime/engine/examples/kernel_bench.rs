@@ -213,6 +213,18 @@ fn conv_int8<'a>(kernels: Kernels, from: usize, to: usize, size: usize, kernel: 
     }
 }
 
+fn nearest_int8<'a>(kernels: Kernels, count: usize, rows: usize, depth: usize) -> Candidate<'a> {
+    let queries = Quads { channels: depth, grid: Grid::new(1, count, Pads::default()) };
+    let (src, mut least) = (bytes(queries.bytes()), vec![0.0; count]);
+    let bank = kernels.pack_bank_int8(&queries, &bytes(rows * depth), &floats(rows), &vec![-1e-3; rows]);
+    Candidate {
+        name: format!("nearest int8 {count} queries, {rows} rows, {depth} features, {}", kernels.isa()),
+        operations: 2.0 * (count * rows * depth) as f64,
+        is_int8: true,
+        run: Box::new(move || kernels.nearest_int8(&bank, &src, &mut least, None)),
+    }
+}
+
 fn depthwise_int8<'a>(kernels: Kernels, channels: usize, size: usize, kernel: usize, stride: usize) -> Candidate<'a> {
     let window = Window::square(kernel, stride, Pads::all(kernel / 2));
     let source = Quads { channels, grid: planes(channels, size, kernel / 2).grid };
@@ -254,6 +266,7 @@ fn main() {
         let kernels = Kernels::new(isa).expect("it is available");
         for (count, rows, depth) in [(1024, 1000, 64), (1024, 1000, 160), (784, 2000, 384)] {
             candidates.push(nearest(kernels, count, rows, depth));
+            candidates.push(nearest_int8(kernels, count, rows, depth));
         }
         for (channels, size, kernel, stride) in
             [(144, 56, 3, 1), (96, 112, 3, 2), (384, 14, 3, 1), (960, 7, 3, 1), (240, 28, 5, 1), (240, 28, 5, 2)]

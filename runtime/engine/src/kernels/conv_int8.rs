@@ -103,7 +103,7 @@ pub(crate) struct Packing {
 
 impl Packing {
     /// Place of the weight of (offset, channel, lane) within a tile.
-    fn place(&self, offset: usize, row: usize, lane: usize) -> usize {
+    pub(super) fn place(&self, offset: usize, row: usize, lane: usize) -> usize {
         if self.eights {
             return (offset / 2 * self.rows + row) * 8 + offset % 2 * 4 + lane;
         }

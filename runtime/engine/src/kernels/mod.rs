@@ -22,6 +22,7 @@ mod depthwise_int8;
 mod elementwise_int8;
 mod isa;
 mod nearest;
+mod nearest_int8;
 #[cfg(target_arch = "aarch64")]
 mod neon;
 #[cfg(target_arch = "aarch64")]
@@ -55,6 +56,7 @@ pub use depthwise_int8::DepthwiseInt8;
 pub use elementwise_int8::{Bytes, Scale};
 pub use isa::{ISA_VARIABLE, Isa, IsaError};
 pub use nearest::{Bank, Queries, QueryNorm, Tile};
+pub use nearest_int8::BankInt8;
 pub use pool::Divisor;
 pub use table::Kernels;
 pub use window::Window;

@@ -2,7 +2,7 @@
 
 use super::window::Call;
 use super::{Isa, IsaError};
-use super::{conv, conv_int8, depthwise, depthwise_int8, elementwise_int8, nearest, pool, pool_int8};
+use super::{conv, conv_int8, depthwise, depthwise_int8, elementwise_int8, nearest, nearest_int8, pool, pool_int8};
 
 /// The kernels of one instruction set that this CPU has.
 #[derive(Clone, Copy)]
@@ -13,6 +13,9 @@ pub struct Kernels {
     pub(super) conv_int8_core: conv_int8::Core,
     /// For weights that `conv_int8_core` does not take.
     pub(super) conv_int8_exact: conv_int8::Core,
+    pub(super) nearest_int8_core: nearest_int8::Core,
+    /// For banks that `nearest_int8_core` does not take.
+    pub(super) nearest_int8_exact: nearest_int8::Core,
     pub(super) depthwise_int8_core: depthwise_int8::Core,
     /// For weights and windows that `depthwise_int8_core` does not take.
     pub(super) depthwise_int8_exact: depthwise_int8::Core,
@@ -115,6 +118,8 @@ macro_rules! compile {
                     conv_cores: conv::Cores { tile_rows: 2 * $channels, run: conv },
                     conv_int8_core: super::portable_dot::CORE,
                     conv_int8_exact: super::portable_dot::CORE,
+                    nearest_int8_core: super::portable_dot::SEARCH,
+                    nearest_int8_exact: super::portable_dot::SEARCH,
                     depthwise_int8_core: super::portable_dot::DEPTH,
                     depthwise_int8_exact: super::portable_dot::DEPTH,
                     depthwise_core: depthwise,
@@ -144,6 +149,7 @@ macro_rules! compile_dot {
         mod $module {
             use super::conv_int8::{self, Dot};
             use super::depthwise_int8::{self, Depth};
+            use super::nearest_int8;
 
             $(#[$attribute])*
             unsafe fn run(call: &conv_int8::ConvCall<'_>) {
@@ -157,6 +163,14 @@ macro_rules! compile_dot {
                 unsafe { depthwise_int8::depthwise::<$depth>(call) }
             }
 
+            $(#[$attribute])*
+            unsafe fn search(call: &nearest_int8::SearchCall<'_>) {
+                // SAFETY: as above.
+                unsafe { nearest_int8::search::<$dot>(call) }
+            }
+
+            pub(super) const SEARCH: nearest_int8::Core =
+                nearest_int8::Core { packing: <$dot as Dot>::PACKING, run: search };
             pub(super) const DEPTH: depthwise_int8::Core =
                 depthwise_int8::Core { packing: <$depth as Depth>::PACKING, run: run_depth };
             pub(super) const CORE: conv_int8::Core = conv_int8::Core { packing: <$dot as Dot>::PACKING, run };
@@ -178,19 +192,19 @@ compile_dot!(dotprod_dot, crate::kernels::neon_dotprod::DotprodDot, crate::kerne
 compile_dot!(i8mm_dot, crate::kernels::neon_i8mm::I8mmDot, crate::kernels::neon_dotprod::DotprodDepth, #[target_feature(enable = "neon,dotprod,i8mm")]);
 
 /// The int8 dot product kernels of an available instruction set.
-fn dot(isa: Isa) -> (conv_int8::Core, depthwise_int8::Core) {
+fn dot(isa: Isa) -> (conv_int8::Core, depthwise_int8::Core, nearest_int8::Core) {
     match isa {
         #[cfg(target_arch = "x86_64")]
-        Isa::Avx2 | Isa::Avx512 => (avx2_dot::CORE, avx2_dot::DEPTH),
+        Isa::Avx2 | Isa::Avx512 => (avx2_dot::CORE, avx2_dot::DEPTH, avx2_dot::SEARCH),
         #[cfg(target_arch = "x86_64")]
-        Isa::Vnni => (vnni_dot::CORE, vnni_dot::DEPTH),
+        Isa::Vnni => (vnni_dot::CORE, vnni_dot::DEPTH, vnni_dot::SEARCH),
         #[cfg(target_arch = "aarch64")]
-        Isa::Neon => (neon_dot::CORE, neon_dot::DEPTH),
+        Isa::Neon => (neon_dot::CORE, neon_dot::DEPTH, neon_dot::SEARCH),
         #[cfg(target_arch = "aarch64")]
-        Isa::Dotprod | Isa::Fp16 => (dotprod_dot::CORE, dotprod_dot::DEPTH),
+        Isa::Dotprod | Isa::Fp16 => (dotprod_dot::CORE, dotprod_dot::DEPTH, dotprod_dot::SEARCH),
         #[cfg(target_arch = "aarch64")]
-        Isa::I8mm => (i8mm_dot::CORE, i8mm_dot::DEPTH),
-        _ => (portable_dot::CORE, portable_dot::DEPTH),
+        Isa::I8mm => (i8mm_dot::CORE, i8mm_dot::DEPTH, i8mm_dot::SEARCH),
+        _ => (portable_dot::CORE, portable_dot::DEPTH, portable_dot::SEARCH),
     }
 }
 
@@ -209,7 +223,7 @@ impl Kernels {
             Isa::Neon | Isa::Dotprod | Isa::Fp16 | Isa::I8mm => neon::table(isa),
             _ => portable::table(isa),
         };
-        (table.conv_int8_core, table.depthwise_int8_core) = dot(isa);
+        (table.conv_int8_core, table.depthwise_int8_core, table.nearest_int8_core) = dot(isa);
         Ok(table)
     }
 
