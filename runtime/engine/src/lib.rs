@@ -13,17 +13,26 @@
 //! file and the node. Held by `tests/hostile.rs`.
 
 mod error;
+mod fuse;
+mod gemm;
+mod graph;
 pub mod kernels;
 pub mod layout;
 mod load;
+mod lower;
+mod memory;
 mod model;
 pub mod onnx;
 mod options;
+mod plan;
+mod report;
 mod session;
+mod steps;
 mod view;
 
 pub use error::{Error, RunError};
 pub use model::{DType, Model, ReadOptions, TensorInfo};
 pub use options::{Isa, Options};
+pub use report::{Report, StepReport};
 pub use session::Session;
 pub use view::{Data, View};

@@ -1,63 +1,52 @@
 //! A model made ready to run: one input slot, a plan, output views.
 
+use crate::kernels::{Isa, Kernels};
 use crate::model::{DType, TensorInfo};
-use crate::options::Isa;
+use crate::plan::{self, Plan};
+use crate::report::{Report, StepReport};
 use crate::view::{Data, View};
-use crate::{Error, Model, Options, RunError};
-use std::sync::Arc;
-use tract_core::plan::SimplePlan;
-use tract_onnx::prelude::{TValue, Tensor, TypedFact, TypedOp, tvec};
-
-type Plan = Arc<SimplePlan<TypedFact, Box<dyn TypedOp>>>;
+use crate::{Error, Model, Options, RunError, fuse, lower};
 
 /// A model that is ready to run, again and again, on one thread at a time.
+///
+/// All memory is taken when it is made. [`Session::run`] allocates nothing, unless the model has nodes that run through
+/// tract ([`Session::fallbacks`]).
 pub struct Session {
-    inputs: Vec<TensorInfo>,
+    input: TensorInfo,
     outputs: Vec<TensorInfo>,
-    input: Tensor,
-    results: Vec<TValue>,
     plan: Plan,
     isa: Isa,
 }
 
 impl Session {
-    /// Plans the model.
+    /// Plans the model and runs it once on zeros, so that what can fail fails here.
     ///
     /// # Errors
     /// [`Error::Isa`] for an instruction set that is not there, [`Error::Strict`] when the options are strict and a node
     /// has no static step, [`Error::Invalid`] when the graph cannot be planned.
     pub fn new(model: &Model, options: &Options) -> Result<Session, Error> {
         let isa = options.resolve_isa()?;
-        let fail = |e: tract_onnx::prelude::TractError| Error::Invalid {
+        let fail = |place: &str, detail: String| Error::Invalid {
             model: model.name.clone(),
-            place: "plan".into(),
-            detail: format!("{e:#}"),
+            place: place.to_string(),
+            detail,
         };
-        let optimised = (*model.graph).clone().into_optimized().map_err(fail)?;
-        let info = &model.inputs[0];
-        let dt = model.graph.input_fact(0).map_err(fail)?.datum_type;
-        let input = Tensor::zero_dt(dt, &info.shape).map_err(fail)?;
-        let plan = SimplePlan::new(optimised).map_err(fail)?;
-        let mut session = Session {
-            inputs: model.inputs.clone(),
-            outputs: model.outputs.clone(),
-            input,
-            results: Vec::new(),
-            plan,
-            isa,
-        };
-        session.run().map_err(|e| Error::Invalid {
-            model: model.name.clone(),
-            place: "first run".into(),
-            detail: e.to_string(),
-        })?;
+        let mut graph = lower::lower(model)?;
+        fuse::fuse(&mut graph);
+        let plan = plan::plan(graph, Kernels::new(isa)?).map_err(|detail| fail("plan", detail))?;
+        if options.strict && !plan.fallbacks.is_empty() {
+            return Err(Error::Strict { model: model.name.clone(), nodes: plan.fallbacks });
+        }
+        let input = model.inputs[0].clone();
+        let mut session = Session { input, outputs: model.outputs.clone(), plan, isa };
+        session.run().map_err(|e| fail("first run", e.to_string()))?;
         Ok(session)
     }
 
     /// The input's name, shape and element type.
     #[must_use]
     pub fn input_info(&self) -> &TensorInfo {
-        &self.inputs[0]
+        &self.input
     }
 
     /// The outputs' names, shapes and element types.
@@ -72,16 +61,43 @@ impl Session {
         self.isa
     }
 
+    /// The nodes that run through tract and allocate, each as `op node-name`.
+    #[must_use]
+    pub fn fallbacks(&self) -> &[String] {
+        &self.plan.fallbacks
+    }
+
+    /// The plan as data.
+    #[must_use]
+    pub fn report(&self) -> Report {
+        let steps = self.plan.steps.iter().map(|s| StepReport {
+            name: s.name.clone(),
+            kind: s.label.clone(),
+            detail: s.detail.clone(),
+            macs: s.macs,
+        });
+        Report {
+            steps: steps.collect(),
+            fallbacks: self.plan.fallbacks.clone(),
+            arena_bytes: self.arena_bytes(),
+            isa: self.isa.to_string(),
+        }
+    }
+
+    /// Bytes of the arena: input, outputs, everything in between, and working memory. Weights are not in it.
+    #[must_use]
+    pub fn arena_bytes(&self) -> usize {
+        self.plan.memory.bytes()
+    }
+
     /// The image input in row-major order, if it takes 32-bit floats. It keeps what was written until the next write.
     pub fn input_f32(&mut self) -> Option<&mut [f32]> {
-        // SAFETY: the element type was checked, and the tensor is plain, owned and dense.
-        (self.inputs[0].dtype == DType::F32).then(|| unsafe { self.input.as_slice_mut_unchecked::<f32>() })
+        (self.input.dtype == DType::F32).then(|| self.plan.memory.write(self.plan.input))
     }
 
     /// The image input in row-major order, if it takes bytes.
     pub fn input_u8(&mut self) -> Option<&mut [u8]> {
-        // SAFETY: the element type was checked, and the tensor is plain, owned and dense.
-        (self.inputs[0].dtype == DType::U8).then(|| unsafe { self.input.as_slice_mut_unchecked::<u8>() })
+        (self.input.dtype == DType::U8).then(|| self.plan.memory.write(self.plan.input))
     }
 
     /// Runs the plan on what the input holds.
@@ -89,9 +105,18 @@ impl Session {
     /// # Errors
     /// [`RunError::Step`] when an operator that runs through tract fails; the outputs are then undefined.
     pub fn run(&mut self) -> Result<(), RunError> {
-        let results = self.plan.run(tvec!(self.input.clone().into()));
-        let results = results.map_err(|e| RunError::Step { node: "graph".into(), detail: format!("{e:#}") })?;
-        self.results = results.into_iter().collect();
+        self.run_with(|_| ())
+    }
+
+    /// As [`Session::run`], and calls `finished` with its number after each step of [`Session::report`], for a profile.
+    ///
+    /// # Errors
+    /// As [`Session::run`].
+    pub fn run_with(&mut self, mut finished: impl FnMut(usize)) -> Result<(), RunError> {
+        for (index, planned) in self.plan.steps.iter_mut().enumerate() {
+            planned.step.run(&mut self.plan.memory, planned.scratch)?;
+            finished(index);
+        }
         Ok(())
     }
 
@@ -101,9 +126,9 @@ impl Session {
     /// When `index` is not below the number of outputs.
     #[must_use]
     pub fn output(&self, index: usize) -> View<'_> {
-        let tensor = &self.results[index];
         let info = &self.outputs[index];
-        View { info, data: Data::from_bytes(info.dtype, tensor.as_bytes()) }
+        let bytes = self.plan.memory.read::<u8>(self.plan.outputs[index]);
+        View { info, data: Data::from_bytes(info.dtype, bytes) }
     }
 
     /// An output by its name.

@@ -1,0 +1,286 @@
+//! The engine's own graph: what `lower` makes of tract's and `plan` turns into steps.
+//!
+//! Small on purpose: one operator for every way of moving data, one for every chain of elementwise arithmetic, and so on.
+//! Weights are inside the operators. What has no operator here is kept as a [`Op::Tract`] node.
+
+use crate::kernels::{Clamp, Window};
+use crate::model::DType;
+use std::sync::Arc;
+use tract_onnx::prelude::{Tensor, TypedFact, TypedOp};
+
+/// Index of a value in [`Graph::values`].
+pub(crate) type ValueId = usize;
+
+/// A tensor that flows between nodes.
+#[derive(Clone, Debug)]
+pub(crate) struct Value {
+    pub name: String,
+    pub shape: Vec<usize>,
+    pub dtype: DType,
+    /// The content, where it is known at plan time.
+    pub constant: Option<Arc<Tensor>>,
+}
+
+/// One operation.
+#[derive(Clone, Debug)]
+pub(crate) struct Node {
+    pub name: String,
+    pub op: Op,
+    pub inputs: Vec<ValueId>,
+    pub outputs: Vec<ValueId>,
+}
+
+/// The graph, nodes in an order in which they can run.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Graph {
+    pub values: Vec<Value>,
+    pub nodes: Vec<Node>,
+    pub inputs: Vec<ValueId>,
+    pub outputs: Vec<ValueId>,
+}
+
+impl Graph {
+    pub fn add_value(&mut self, name: &str, shape: &[usize], dtype: DType) -> ValueId {
+        self.values.push(Value { name: name.to_string(), shape: shape.to_vec(), dtype, constant: None });
+        self.values.len() - 1
+    }
+}
+
+/// What a node does.
+#[derive(Clone, Debug)]
+pub(crate) enum Op {
+    /// Two-dimensional convolution. Inputs: image `[N, C, H, W]` or `[C, H, W]`, then the residual if there is one.
+    Conv(Arc<Conv>),
+    /// Two-dimensional pooling of an image.
+    Pool(Pool),
+    /// Elementwise arithmetic on `f32` with broadcasting.
+    Chain(Chain),
+    /// Matrix products. Inputs: A, B.
+    MatMul(MatMul),
+    /// Reduction over axes, which stay with size 1.
+    Reduce { kind: ReduceKind, axes: Vec<usize> },
+    /// Softmax over the given axes.
+    Softmax { axes: Vec<usize> },
+    /// Resampling of the last two axes.
+    Resize(Resize),
+    /// Moves elements: slice, transpose, concatenate, pad with a constant, broadcast.
+    Copy(Copy),
+    /// The same elements in the same order under another shape.
+    Reshape,
+    /// Conversion between element types.
+    Cast,
+    /// The least squared distance from each query to any row of the bank. Input: queries.
+    Nearest(Arc<Nearest>),
+    /// An operator without a step, run by tract.
+    Tract(Arc<Foreign>),
+}
+
+/// A convolution with its weights.
+#[derive(Clone, Debug)]
+pub(crate) struct Conv {
+    /// `[out][in / group][height][width]`.
+    pub weights: Vec<f32>,
+    pub bias: Vec<f32>,
+    pub channels_in: usize,
+    pub channels_out: usize,
+    pub group: usize,
+    pub window: Window,
+    /// Bounds of the result, applied last.
+    pub clamp: Clamp,
+    /// Whether the second input is added before the clamp.
+    pub residual: bool,
+}
+
+/// A pooling window.
+#[derive(Clone, Debug)]
+pub(crate) struct Pool {
+    pub kind: PoolKind,
+    pub window: Window,
+}
+
+/// What a pooling window computes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum PoolKind {
+    Max,
+    Sum,
+    /// Mean over the window, padding counted as zeros or not at all.
+    Mean {
+        count_pads: bool,
+    },
+}
+
+/// Straight-line code over registers. The inputs are registers 0.., each instruction writes the next one, the last one is
+/// the result.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Chain {
+    pub code: Vec<Instr>,
+}
+
+/// A register of a [`Chain`].
+pub(crate) type Reg = usize;
+
+/// One instruction of a [`Chain`].
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Instr {
+    Unary(Unary, Reg),
+    Binary(Binary, Reg, Reg),
+    /// With a constant on the right.
+    Scalar(Binary, Reg, f32),
+    /// With a constant on the left.
+    ScalarLeft(Binary, f32, Reg),
+}
+
+/// Functions of one number.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Unary {
+    Neg,
+    Abs,
+    Exp,
+    Ln,
+    Sqrt,
+    Rsqrt,
+    Recip,
+    Square,
+    Sigmoid,
+    Tanh,
+    Erf,
+    Floor,
+    Ceil,
+    Round,
+    Sign,
+    HardSwish,
+    Silu,
+    Sin,
+    Cos,
+    Leaky(f32),
+}
+
+/// Functions of two numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Binary {
+    Add,
+    Sub,
+    Mul,
+    Div,
+    Min,
+    Max,
+    Pow,
+}
+
+/// `C[i] = A[i] · B[i]` over a batch `i`, each matrix anywhere in its dense tensor.
+#[derive(Clone, Debug)]
+pub(crate) struct MatMul {
+    pub m: usize,
+    pub n: usize,
+    pub k: usize,
+    pub batch: Vec<usize>,
+    /// Rows are m, columns k.
+    pub a: Strides,
+    /// Rows are k, columns n.
+    pub b: Strides,
+    /// Rows are m, columns n.
+    pub c: Strides,
+}
+
+/// Elements between neighbours.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Strides {
+    pub batch: Vec<usize>,
+    pub row: usize,
+    pub col: usize,
+}
+
+/// What a reduction computes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ReduceKind {
+    Sum,
+    Max,
+    Min,
+    Prod,
+    MeanOfSquares,
+}
+
+/// Resampling: for each output row and column, where it comes from.
+#[derive(Clone, Debug)]
+pub(crate) struct Resize {
+    pub rows: Vec<Tap>,
+    pub cols: Vec<Tap>,
+    /// Only `first` counts.
+    pub nearest: bool,
+}
+
+/// `in[first] * (1 - fraction) + in[second] * fraction`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Tap {
+    pub first: usize,
+    pub second: usize,
+    pub fraction: f32,
+}
+
+/// Boxes of elements to move.
+#[derive(Clone, Debug)]
+pub(crate) struct Copy {
+    pub parts: Vec<Part>,
+    /// What is written first where the parts do not cover the output, as the bytes of one element.
+    pub fill: Option<Vec<u8>>,
+}
+
+/// One box of elements, with the step along each of its axes on both sides.
+#[derive(Clone, Debug)]
+pub(crate) struct Part {
+    /// Which input.
+    pub input: usize,
+    /// Sizes of the box.
+    pub sizes: Vec<usize>,
+    /// For each axis of the box: the input's axis it runs along, if it does not stand still.
+    pub from_axes: Vec<Option<usize>>,
+    /// For each axis of the box: how many elements of the input it steps over.
+    pub from_steps: Vec<usize>,
+    /// The box's corner in the input.
+    pub from: Vec<usize>,
+    /// For each axis of the box: the output's axis it runs along.
+    pub to_axes: Vec<usize>,
+    /// The box's corner in the output.
+    pub to: Vec<usize>,
+}
+
+/// A memory bank and what is asked of it.
+#[derive(Debug)]
+pub(crate) struct Nearest {
+    /// `[rows][features]`.
+    pub bank: Vec<f32>,
+    pub features: usize,
+    /// Elements from one query to the next and from one feature to the next.
+    pub query_step: usize,
+    pub feature_step: usize,
+    /// Whether the query's squared length is part of the result.
+    pub add_query_norm: bool,
+}
+
+/// A node of tract's graph, with the facts of its inputs.
+#[derive(Debug)]
+pub(crate) struct Foreign {
+    pub op: Box<dyn TypedOp>,
+    pub inputs: Vec<TypedFact>,
+}
+
+impl Op {
+    /// What reports call it.
+    pub fn label(&self) -> String {
+        match self {
+            Op::Conv(c) if c.group > 1 && c.group == c.channels_in => "depthwise".into(),
+            Op::Conv(_) => "conv".into(),
+            Op::Pool(_) => "pool".into(),
+            Op::Chain(_) => "chain".into(),
+            Op::MatMul(_) => "matmul".into(),
+            Op::Reduce { .. } => "reduce".into(),
+            Op::Softmax { .. } => "softmax".into(),
+            Op::Resize(_) => "resize".into(),
+            Op::Copy(_) => "copy".into(),
+            Op::Reshape => "reshape".into(),
+            Op::Cast => "cast".into(),
+            Op::Nearest(_) => "nearest".into(),
+            Op::Tract(f) => f.op.name().to_string(),
+        }
+    }
+}

@@ -1,0 +1,124 @@
+//! What runs: one step a node, each with its offsets, strides and packed weights.
+
+mod border;
+mod cast;
+mod chain;
+mod conv;
+mod copy;
+mod depthwise;
+mod foreign;
+mod matmul;
+mod nearest;
+mod pool;
+mod reduce;
+mod resize;
+mod walk;
+
+pub(crate) use chain::{MAX_CODE, MAX_INPUTS};
+
+use crate::RunError;
+use crate::gemm::Tiles;
+use crate::graph::{Node, Op};
+use crate::kernels::Kernels;
+use crate::memory::{Memory, Slot};
+use crate::plan::Place;
+use std::sync::Arc;
+use tract_onnx::prelude::Tensor;
+
+/// Something that runs. Allocates nothing, except for a node of tract's.
+pub(crate) trait Step: Send {
+    /// Runs once. `scratch` is the step's until it returns.
+    fn run(&mut self, memory: &mut Memory, scratch: Slot) -> Result<(), RunError>;
+}
+
+/// A step with what reports say of it.
+pub(crate) struct Planned {
+    pub name: String,
+    pub label: String,
+    /// Which kernel, and how the work is cut.
+    pub detail: String,
+    /// Multiply-accumulates.
+    pub macs: u64,
+    pub step: Box<dyn Step>,
+    pub scratch_bytes: usize,
+    pub scratch: Slot,
+}
+
+/// What is shared while steps are built.
+pub(crate) struct Build {
+    pub tiles: Tiles,
+}
+
+impl Build {
+    pub fn new(kernels: Kernels) -> Build {
+        Build { tiles: Tiles::new(kernels) }
+    }
+}
+
+/// What a builder answers with.
+pub(super) struct Made {
+    pub step: Box<dyn Step>,
+    pub scratch_bytes: usize,
+    pub detail: String,
+    pub macs: u64,
+}
+
+impl Made {
+    fn simple(step: impl Step + 'static) -> Made {
+        Made { step: Box::new(step), scratch_bytes: 0, detail: String::new(), macs: 0 }
+    }
+}
+
+/// Makes the step of a node.
+pub(crate) fn build(
+    build: &Build,
+    node: &Node,
+    inputs: &[Place],
+    outputs: &[Place],
+    constants: Vec<Option<Arc<Tensor>>>,
+) -> Result<Planned, String> {
+    let out = &outputs[0];
+    let made = match &node.op {
+        Op::Conv(conv) if depthwise::fits(conv) => depthwise::build(build, conv, inputs, out)?,
+        Op::Conv(conv) => conv::build(build, conv, inputs, out)?,
+        Op::Pool(pool) => pool::build(build, pool, &inputs[0], out)?,
+        Op::Chain(chain) => chain::build(chain, inputs, out)?,
+        Op::MatMul(product) => matmul::build(build, product, inputs, out, &constants)?,
+        Op::Reduce { kind, axes } => reduce::build(*kind, axes, &inputs[0], out)?,
+        Op::Softmax { axes } => reduce::softmax(axes, &inputs[0], out)?,
+        Op::Resize(resize) => resize::build(resize, &inputs[0], out)?,
+        Op::Copy(copy) => copy::build(copy, inputs, out)?,
+        Op::Cast => cast::build(&inputs[0], out)?,
+        Op::Tract(node_of_tract) => foreign::build(&node.name, node_of_tract, inputs, outputs)?,
+        Op::Nearest(search) => nearest::build(build, search, &inputs[0], out)?,
+        Op::Reshape => return Err("it has no step".into()),
+    };
+    Ok(Planned {
+        name: node.name.clone(),
+        label: node.op.label(),
+        detail: made.detail,
+        macs: made.macs,
+        step: made.step,
+        scratch_bytes: made.scratch_bytes,
+        scratch: Slot::default(),
+    })
+}
+
+/// The step that fills a value's padding after it was written, if it has padding.
+pub(crate) fn border(name: &str, place: &Place) -> Option<Planned> {
+    let made = border::build(place)?;
+    Some(Planned {
+        name: name.to_string(),
+        label: "border".into(),
+        detail: made.detail,
+        macs: 0,
+        step: made.step,
+        scratch_bytes: 0,
+        scratch: Slot::default(),
+    })
+}
+
+/// Checks a rank-4 `f32` place and gives its planes.
+fn planes(place: &Place) -> Result<crate::layout::Planes, String> {
+    place.planes.ok_or_else(|| format!("expected an image, got {:?} of shape {:?}", place.dtype, place.shape))
+}

@@ -1,0 +1,83 @@
+//! The promise of the static plan: a run allocates nothing.
+
+mod common;
+#[path = "common/nets.rs"]
+mod nets;
+
+use jidoka_engine::{Options, Session};
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+
+struct Counting;
+
+thread_local! {
+    static COUNT: Cell<u64> = const { Cell::new(0) };
+}
+
+fn count() {
+    // Gone only while the thread ends.
+    let _ = COUNT.try_with(|c| c.set(c.get() + 1));
+}
+
+// SAFETY: hands everything to the system's allocator.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        count();
+        // SAFETY: the caller's promise.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
+        // SAFETY: the caller's promise.
+        unsafe { System.dealloc(block, layout) }
+    }
+
+    unsafe fn realloc(&self, block: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        count();
+        // SAFETY: the caller's promise.
+        unsafe { System.realloc(block, layout, size) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+fn allocations(session: &mut Session) -> u64 {
+    let before = COUNT.with(Cell::get);
+    for _ in 0..3 {
+        session.run().expect("runs");
+        std::hint::black_box(session.output(0).as_f32());
+    }
+    COUNT.with(Cell::get) - before
+}
+
+#[test]
+fn a_run_allocates_nothing() {
+    for (name, proto, size) in [
+        ("MobileNetV2", nets::mobilenet_v2(32, 7), 32),
+        ("ResNet18", nets::resnet18(32), 32),
+        ("PDN-S", nets::pdn_small(40), 40),
+        ("memory bank", nets::memory_bank(16, 100, 10), 10),
+    ] {
+        let input = common::Random(9).floats(3 * size * size, 1.0);
+        let (mut session, _) = common::ours(&proto, &input, &Options { strict: true, ..Options::default() });
+        assert_eq!(allocations(&mut session), 0, "{name}");
+    }
+}
+
+#[test]
+fn random_graphs_allocate_nothing() {
+    for seed in 1000..1030 {
+        let (proto, shape) = nets::random(seed);
+        let input = common::Random(seed).floats(shape.iter().product(), 1.0);
+        let (mut session, _) = common::ours(&proto, &input, &Options { strict: true, ..Options::default() });
+        assert_eq!(allocations(&mut session), 0, "seed {seed}");
+    }
+}
+
+#[test]
+fn the_counter_counts() {
+    let before = COUNT.with(Cell::get);
+    std::hint::black_box(Vec::<u8>::with_capacity(10));
+    assert!(COUNT.with(Cell::get) > before);
+}
