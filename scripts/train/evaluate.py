@@ -2,9 +2,9 @@
 
     python evaluate.py --features edge-s.onnx DATA/mvtec_ad/bottle DATA/mvtec_ad/screw --seeds 0 1 2
 
-The head is PatchCore (Roth et al. 2022) made light: 3x3 average pool of both taps, each channel divided by its deviation over the
-good images, a random projection to `--projection` numbers a scale, the deep tap upsampled and added, a k-center coreset of `--bank`
-patches, and the distance to the nearest. The image score is the maximum of the map after a Gaussian of 4 px. Prints image AUROC,
+The head is PatchCore (Roth et al. 2022) made light: 3x3 average pool of both taps, with `--whiten` each channel divided by its
+deviation over the good images (for nets whose taps have no metric of their own, see metric.py), a random projection to `--projection`
+numbers a scale, the deep tap upsampled and added, a k-center coreset of `--bank` patches, and the distance to the nearest. The image score is the maximum of the map after a Gaussian of 4 px. Prints image AUROC,
 pixel AUROC and AU-PRO (up to 30 % false positives, Bergmann et al. 2020), per cent. Images and masks are resized to `--size-px`.
 """
 
@@ -160,7 +160,7 @@ def evaluate(features: Features, root: Path, args: argparse.Namespace) -> list[d
     records = []
     for seed in args.seeds:
         rng = torch.Generator().manual_seed(seed)
-        embedding = Embedding(good, args.projection, not args.no_whitening, rng)
+        embedding = Embedding(good, args.projection, args.whiten, rng)
         bank = k_center(patches(embedding(good)), args.bank, rng)
         maps = score_maps(embedding(probes), bank, features.size_px)
         records.append(
@@ -182,7 +182,7 @@ def main() -> None:
     parser.add_argument("--size-px", type=int, default=256)
     parser.add_argument("--bank", type=int, default=1024)
     parser.add_argument("--projection", type=int, default=64)
-    parser.add_argument("--no-whitening", action="store_true", help="do not divide channels by their deviation")
+    parser.add_argument("--whiten", action="store_true", help="divide channels by their deviation over the good images")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--json", action="store_true", help="one object a category and seed")

@@ -4,7 +4,7 @@ The graph holds Conv, Relu and Add only. Input `image` f32 [1,3,S,S] (RGB, 0..1)
 depends on S, so a reader may change the input's size to any multiple of 16. What the file is goes into `metadata_props` under
 `jidoka.*`.
 
-    python export.py --checkpoint run/final.pt --out ../../models/zoo/edge-s.onnx
+    python export.py --checkpoint run/final.pt --images cache.npy --out ../../models/zoo/edge-s.onnx
     python export.py --init edge-s --out init.onnx      # random weights, to build against
 """
 
@@ -21,6 +21,8 @@ import onnx
 import torch
 from onnx import TensorProto, helper, numpy_helper
 
+import equalise
+import metric
 from backbone import ARCHITECTURES, Backbone, Folded, FoldedConv, fold
 
 OPSET = 13
@@ -93,7 +95,10 @@ def to_onnx(folded: Folded, name: str, size_px: int, metadata: dict[str, str]) -
 
 
 def disagreement(model: onnx.ModelProto, net: Backbone, size_px: int, seed: int = 0) -> float:
-    """Largest |onnxruntime - torch| over both taps, relative to the largest feature, on a random image."""
+    """Largest |onnxruntime - torch| over both taps, relative to the largest feature, on a random image.
+
+    The taps may have been turned and scaled (metric.py, equalise.py), so a linear map is fitted and taken out first.
+    """
     import onnxruntime
 
     image = np.random.default_rng(seed).random((1, 3, size_px, size_px), np.float32)
@@ -101,7 +106,12 @@ def disagreement(model: onnx.ModelProto, net: Backbone, size_px: int, seed: int 
     with torch.inference_mode():
         want = [t.numpy() for t in net.eval().float()(torch.from_numpy(image))]
     got = session.run(["tap8", "tap16"], {"image": image})
-    return max(float(np.abs(g - w).max() / np.abs(w).max()) for g, w in zip(got, want))
+    worst = 0.0
+    for g, w in zip(got, want):
+        g, w = (t[0].reshape(t.shape[1], -1).T.astype(np.float64) for t in (g, w))
+        turned = g @ np.linalg.lstsq(g, w, rcond=None)[0]
+        worst = max(worst, float(np.abs(turned - w).max() / np.abs(w).max()))
+    return worst
 
 
 def write_model(model: onnx.ModelProto, path: Path) -> str:
@@ -128,12 +138,15 @@ def base_metadata(name: str, folded: Folded, size_px: int) -> dict[str, str]:
     }
 
 
-def load_checkpoint(path: Path) -> tuple[Backbone, dict[str, str]]:
-    """The averaged (EMA) net of a distil.py checkpoint, and its provenance."""
+def load_checkpoint(path: Path) -> tuple[Backbone, dict[int, list[np.ndarray]], dict[str, str]]:
+    """The averaged (EMA) net of a distil.py checkpoint, its heads by scale, and its provenance."""
     checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+    heads: dict[int, list[np.ndarray]] = {8: [], 16: []}
+    for i, target in enumerate(checkpoint["targets"]):
+        heads[target["scale"]].append(checkpoint["average"][f"heads.{i}.weight"][:, :, 0, 0].numpy())
     net = Backbone(checkpoint["backbone"])
     net.load_state_dict({k.removeprefix("net."): v for k, v in checkpoint["average"].items() if k.startswith("net.")})
-    return net, checkpoint["provenance"]
+    return net, heads, checkpoint["provenance"]
 
 
 def main() -> int:
@@ -142,6 +155,7 @@ def main() -> int:
     source.add_argument("--checkpoint", type=Path, help="a checkpoint written by distil.py")
     source.add_argument("--init", choices=sorted(ARCHITECTURES), help="random weights of this architecture (seed 0)")
     parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--images", type=Path, help="the array written by images.py: equalise channels for int8 on 64 of them")
     parser.add_argument("--size-px", type=int, default=256, help="input size written into the graph (multiple of 16)")
     args = parser.parse_args()
     if args.size_px % 16:
@@ -149,10 +163,16 @@ def main() -> int:
 
     if args.init:
         torch.manual_seed(0)
-        net, provenance = Backbone(args.init), {"jidoka.trained": "no: random weights, seed 0"}
+        net, heads, provenance = Backbone(args.init), None, {"jidoka.trained": "no: random weights, seed 0"}
     else:
-        net, provenance = load_checkpoint(args.checkpoint)
+        net, heads, provenance = load_checkpoint(args.checkpoint)
     folded = fold(net.eval())
+    if heads:
+        metric.to_teacher_metric(folded, heads[8], heads[16])
+        provenance["jidoka.metric"] = "euclidean: compare taps as they are, without dividing channels by their deviation"
+    if args.images:
+        sample = np.load(args.images, mmap_mode="r")[:64].transpose(0, 3, 1, 2)
+        equalise.equalise(folded, torch.from_numpy(sample.astype(np.float32) / 255))
     model = to_onnx(folded, net.name, args.size_px, base_metadata(net.name, folded, args.size_px) | provenance)
     error = disagreement(model, net, args.size_px)
     if not error < TOLERANCE:

@@ -31,6 +31,20 @@ METHODS = {
     "entropy": (CalibrationMethod.Entropy, {}),
 }
 
+SUFFIXES = (
+    ("_QuantizeLinear_Output", ".q"),
+    ("_DequantizeLinear_Output", ".d"),
+    ("_QuantizeLinear_Input", ".i"),
+    ("_quantized", ".q"),
+    ("_zero_point", ".z"),
+    ("_scale", ".s"),
+    (".weight", ".w"),
+    (".bias", ".b"),
+    ("depthwise", "dw"),
+    ("expand", "ex"),
+    ("project", "pr"),
+)
+
 
 class Images(CalibrationDataReader):
     """Feeds images one by one."""
@@ -84,6 +98,32 @@ def exact_image_scale(model: onnx.ModelProto) -> None:
             initializer.CopyFrom(numpy_helper.from_array(value, initializer.name))
 
 
+def shorten_names(model: onnx.ModelProto) -> None:
+    """onnxruntime's tensor names are a third of a small model's file."""
+    outside = {v.name for v in (*model.graph.input, *model.graph.output)}
+    short: dict[str, str] = {}
+
+    def renamed(name: str) -> str:
+        if name in outside or not name:
+            return name
+        if name not in short:
+            tail = name
+            for long, brief in SUFFIXES:
+                tail = tail.replace(long, brief)
+            short[name] = tail
+        return short[name]
+
+    for node in model.graph.node:
+        node.input[:] = [renamed(n) for n in node.input]
+        node.output[:] = [renamed(n) for n in node.output]
+        # Convolutions keep the name that profiles and cards use; the rest is implied by it.
+        node.name = node.name if node.op_type == "Conv" else ""
+    for initializer in model.graph.initializer:
+        initializer.name = renamed(initializer.name)
+    del model.graph.value_info[:]
+    assert len(set(short.values())) == len(short), "two tensors got the same short name"
+
+
 def taps(model: onnx.ModelProto, images: np.ndarray) -> dict[str, np.ndarray]:
     """Every output over all images."""
     session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
@@ -115,6 +155,7 @@ def main() -> int:
 
     model = quantised(args.model, calibration, args.method)
     exact_image_scale(model)
+    shorten_names(model)
     reference = taps(onnx.load(args.model), probes)
     ratios = {k: noise_ratio_db(reference[k], v) for k, v in taps(model, probes).items()}
     if min(ratios.values()) < args.least_db:
