@@ -35,6 +35,7 @@ impl Simd for Neon {
             }
         };
         fn add(a: float32x4_t, b: float32x4_t) -> float32x4_t = vaddq_f32(a, b);
+        fn sub(a: float32x4_t, b: float32x4_t) -> float32x4_t = vsubq_f32(a, b);
         fn div(a: float32x4_t, b: float32x4_t) -> float32x4_t = vdivq_f32(a, b);
         fn mul(a: float32x4_t, b: float32x4_t) -> float32x4_t = vmulq_f32(a, b);
         fn fma(a: float32x4_t, b: float32x4_t, c: float32x4_t) -> float32x4_t = vfmaq_f32(c, a, b);
@@ -54,6 +55,8 @@ impl Simd for Neon {
         fn max_bytes(a: int32x4_t, b: int32x4_t) -> int32x4_t =
             vreinterpretq_s32_s8(vmaxq_s8(vreinterpretq_s8_s32(a), vreinterpretq_s8_s32(b)));
         fn to_f(v: int32x4_t) -> float32x4_t = vcvtq_f32_s32(v);
+        fn power_of_two(n: int32x4_t) -> float32x4_t =
+            vreinterpretq_f32_s32(vshlq_n_s32::<23>(vaddq_s32(n, vdupq_n_s32(127))));
         fn bits(v: float32x4_t) -> int32x4_t = vreinterpretq_s32_f32(v);
         fn floats(v: int32x4_t) -> float32x4_t = vreinterpretq_f32_s32(v);
         fn cells(rows: [int32x4_t; 4]) -> int32x4_t = {

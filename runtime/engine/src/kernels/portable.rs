@@ -42,6 +42,7 @@ impl Simd for Portable {
         fn store(p: *mut f32, v: F) = p.cast::<F>().write_unaligned(v);
         fn store_first(p: *mut f32, v: F, n: usize) = std::ptr::copy_nonoverlapping(v.as_ptr(), p, n);
         fn add(a: F, b: F) -> F = map2(a, b, |x, y| x + y);
+        fn sub(a: F, b: F) -> F = map2(a, b, |x, y| x - y);
         fn div(a: F, b: F) -> F = map2(a, b, |x, y| x / y);
         fn mul(a: F, b: F) -> F = map2(a, b, |x, y| x * y);
         fn fma(a: F, b: F, c: F) -> F =
@@ -66,6 +67,7 @@ impl Simd for Portable {
         fn max_bytes(a: I, b: I) -> I =
             map2_i(a, b, |x, y| i32::from_ne_bytes(std::array::from_fn(|i| (x.to_ne_bytes()[i] as i8).max(y.to_ne_bytes()[i] as i8) as u8)));
         fn to_f(v: I) -> F = v.map(|x| x as f32);
+        fn power_of_two(n: I) -> F = n.map(|n| f32::from_bits(((n + 127) << 23) as u32));
         fn bits(v: F) -> I = v.map(|x| x.to_bits() as i32);
         fn floats(v: I) -> F = v.map(|x| f32::from_bits(x as u32));
         fn cells(rows: [I; 4]) -> I = {

@@ -28,6 +28,7 @@ pub(crate) trait Simd: Copy {
     /// Stores the first `n < LANES` lanes.
     unsafe fn store_first(p: *mut f32, v: Self::F, n: usize);
     unsafe fn add(a: Self::F, b: Self::F) -> Self::F;
+    unsafe fn sub(a: Self::F, b: Self::F) -> Self::F;
     unsafe fn div(a: Self::F, b: Self::F) -> Self::F;
     unsafe fn mul(a: Self::F, b: Self::F) -> Self::F;
     /// `a * b + c`, rounded once where the set has it.
@@ -56,6 +57,8 @@ pub(crate) trait Simd: Copy {
     unsafe fn to_f(v: Self::I) -> Self::F;
     /// To the nearest integer, ties to even; every lane must be within ±2^22.
     unsafe fn round(v: Self::F) -> Self::I;
+    /// 2 to the power of each lane, which must be within -126..=127.
+    unsafe fn power_of_two(n: Self::I) -> Self::F;
     /// The bits as integers, and back.
     unsafe fn bits(v: Self::F) -> Self::I;
     unsafe fn floats(v: Self::I) -> Self::F;

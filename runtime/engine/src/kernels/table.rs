@@ -2,7 +2,10 @@
 
 use super::window::Call;
 use super::{Isa, IsaError};
-use super::{conv, conv_int8, depthwise, depthwise_int8, elementwise_int8, nearest, nearest_int8, pool, pool_int8};
+use super::{
+    conv, conv_int8, depthwise, depthwise_int8, elementwise_int8, nearest, nearest_int8, pool, pool_int8, reduce,
+    resize,
+};
 
 /// The kernels of one instruction set that this CPU has.
 #[derive(Clone, Copy)]
@@ -23,6 +26,10 @@ pub struct Kernels {
     pub(super) max_pool_core: pool::Core,
     pub(super) average_pool_core: pool::Core,
     pub(super) elementwise_int8: elementwise_int8::Cores,
+    pub(super) resize_core: resize::Core,
+    pub(super) sum_core: reduce::Core,
+    pub(super) maximum_core: reduce::Core,
+    pub(super) softmax_core: reduce::SoftmaxCore,
     pub(super) max_pool_int8_core: pool_int8::MaxCore,
     pub(super) average_pool_int8_core: pool_int8::AverageCore,
 }
@@ -106,6 +113,30 @@ macro_rules! compile {
                 unsafe { pool_int8::average::<$simd>(call, factor, finish, zeros) }
             }
 
+            $(#[$attribute])*
+            unsafe fn resize_row(row: &resize::Row<'_>) {
+                // SAFETY: as above.
+                unsafe { resize::row::<$simd>(row) }
+            }
+
+            $(#[$attribute])*
+            unsafe fn sum(rows: &reduce::Rows) -> f32 {
+                // SAFETY: as above.
+                unsafe { reduce::sum::<$simd>(rows) }
+            }
+
+            $(#[$attribute])*
+            unsafe fn maximum(rows: &reduce::Rows) -> f32 {
+                // SAFETY: as above.
+                unsafe { reduce::maximum::<$simd>(rows) }
+            }
+
+            $(#[$attribute])*
+            unsafe fn softmax(row: *mut f32, count: usize) {
+                // SAFETY: as above.
+                unsafe { reduce::softmax::<$simd>(row, count) }
+            }
+
             pub(super) fn table(isa: Isa) -> Kernels {
                 let lanes = <$simd as Simd>::LANES;
                 Kernels {
@@ -125,6 +156,10 @@ macro_rules! compile {
                     depthwise_core: depthwise,
                     max_pool_core: max_pool,
                     average_pool_core: average_pool,
+                    resize_core: resize_row,
+                    sum_core: sum,
+                    maximum_core: maximum,
+                    softmax_core: softmax,
                     elementwise_int8: elementwise_int8::Cores { quantise, dequantise, rescale, add },
                     max_pool_int8_core: max_pool_int8,
                     average_pool_int8_core: average_pool_int8,

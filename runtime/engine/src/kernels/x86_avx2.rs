@@ -35,6 +35,7 @@ impl Simd for Avx2 {
             }
         };
         fn add(a: __m256, b: __m256) -> __m256 = _mm256_add_ps(a, b);
+        fn sub(a: __m256, b: __m256) -> __m256 = _mm256_sub_ps(a, b);
         fn div(a: __m256, b: __m256) -> __m256 = _mm256_div_ps(a, b);
         fn mul(a: __m256, b: __m256) -> __m256 = _mm256_mul_ps(a, b);
         fn fma(a: __m256, b: __m256, c: __m256) -> __m256 = _mm256_fmadd_ps(a, b, c);
@@ -58,6 +59,8 @@ impl Simd for Avx2 {
         fn add_i(a: __m256i, b: __m256i) -> __m256i = _mm256_add_epi32(a, b);
         fn max_bytes(a: __m256i, b: __m256i) -> __m256i = _mm256_max_epi8(a, b);
         fn to_f(v: __m256i) -> __m256 = _mm256_cvtepi32_ps(v);
+        fn power_of_two(n: __m256i) -> __m256 =
+            _mm256_castsi256_ps(_mm256_slli_epi32::<23>(_mm256_add_epi32(n, _mm256_set1_epi32(127))));
         fn bits(v: __m256) -> __m256i = _mm256_castps_si256(v);
         fn floats(v: __m256i) -> __m256 = _mm256_castsi256_ps(v);
         fn cells(rows: [__m256i; 4]) -> __m256i = {

@@ -23,6 +23,7 @@ impl Simd for Avx512 {
         fn store_first(p: *mut f32, v: __m512, n: usize) =
             _mm512_mask_storeu_ps(p, (1u16 << n).wrapping_sub(1), v);
         fn add(a: __m512, b: __m512) -> __m512 = _mm512_add_ps(a, b);
+        fn sub(a: __m512, b: __m512) -> __m512 = _mm512_sub_ps(a, b);
         fn div(a: __m512, b: __m512) -> __m512 = _mm512_div_ps(a, b);
         fn mul(a: __m512, b: __m512) -> __m512 = _mm512_mul_ps(a, b);
         fn fma(a: __m512, b: __m512, c: __m512) -> __m512 = _mm512_fmadd_ps(a, b, c);
@@ -43,6 +44,8 @@ impl Simd for Avx512 {
         fn add_i(a: __m512i, b: __m512i) -> __m512i = _mm512_add_epi32(a, b);
         fn max_bytes(a: __m512i, b: __m512i) -> __m512i = _mm512_max_epi8(a, b);
         fn to_f(v: __m512i) -> __m512 = _mm512_cvtepi32_ps(v);
+        fn power_of_two(n: __m512i) -> __m512 =
+            _mm512_castsi512_ps(_mm512_slli_epi32::<23>(_mm512_add_epi32(n, _mm512_set1_epi32(127))));
         fn bits(v: __m512) -> __m512i = _mm512_castps_si512(v);
         fn floats(v: __m512i) -> __m512 = _mm512_castsi512_ps(v);
         fn cells(rows: [__m512i; 4]) -> __m512i = {
