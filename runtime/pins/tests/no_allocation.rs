@@ -56,6 +56,6 @@ fn the_steady_state_allocates_nothing() {
     assert!(refused);
     assert!(chip.lost() > 0);
     // The counter does count.
-    let some = vec![0u8; 100];
-    assert!(ALLOCATIONS.get() > before, "{}", some.len());
+    drop(std::hint::black_box(Box::new(0u8)));
+    assert!(ALLOCATIONS.get() > before);
 }
