@@ -127,11 +127,6 @@ pub enum Error {
         /// What is missing or different.
         reason: String,
     },
-    /// No backbone is built in and none was named.
-    #[error(
-        "no backbone is built into this program\n  try: --backbone FILE (models/zoo/edge-s.onnx in the repository)"
-    )]
-    NoBackbone,
     /// A setting makes no sense.
     #[error("{key} = {value}: expected {expected}")]
     Setting {

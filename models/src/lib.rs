@@ -16,13 +16,17 @@ mod error;
 pub mod eval;
 mod files;
 mod golden;
+mod graph;
 mod inspection;
 pub mod metrics;
+mod preparation;
 pub mod random;
 pub mod teach;
+mod zoo;
 
 pub use contract::{Contract, Method};
 pub use error::Error;
 pub use files::write_atomic;
 pub use golden::Golden;
 pub use inspection::{Check, ImageInput, InspectionModel, Layout, LoadOptions, MapView, Outcome};
+pub use preparation::Preparation;

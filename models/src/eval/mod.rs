@@ -1,1 +1,271 @@
-//! Evaluation: a dataset category, a model, and the numbers.
+//! Evaluation: a category of a dataset, a model, and the numbers.
+//!
+//! Every image is prepared, scored and timed as in the loop. Pixel metrics are taken at the size of the image: the anomaly map
+//! is brought to it bilinearly, as MVTec's own evaluation asks, so that masks are never resampled.
+
+mod dataset;
+mod npy;
+
+pub use dataset::{Category, Sample, find};
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use jidoka_capture::PixelFormat;
+use jidoka_capture::images::{self, Image};
+use serde::Serialize;
+
+use crate::metrics::{Pixels, Ranked, auroc, f1_at, f1_max};
+use crate::{Error, InspectionModel, Preparation};
+
+/// The figures of one category. Keys are stable: other tools read them.
+#[derive(Clone, Debug, Serialize)]
+pub struct Figures {
+    /// The category.
+    pub category: String,
+    /// Image level: area under the ROC curve.
+    pub image_auroc: f64,
+    /// Pixel level: area under the ROC curve; none without masks.
+    pub pixel_auroc: Option<f64>,
+    /// Pixel level: AU-PRO up to a false-positive rate of 0.3.
+    pub au_pro_30: Option<f64>,
+    /// Pixel level: AU-PRO up to a false-positive rate of 0.05.
+    pub au_pro_05: Option<f64>,
+    /// Image level: the greatest F1 over all thresholds.
+    pub f1_max: f64,
+    /// Image level: F1 at the model's threshold; none where it has no threshold.
+    pub f1: Option<f64>,
+    /// Image level: share of good test parts above the model's threshold.
+    pub false_reject: Option<f64>,
+    /// Image level: share of defective test parts that are not above the model's threshold.
+    pub escape: Option<f64>,
+    /// Pixel level: the greatest F1 over all thresholds.
+    pub pixel_f1_max: Option<f64>,
+    /// Pixel level: intersection over union at the model's pixel threshold.
+    pub iou: Option<f64>,
+    /// Median time of one inference, in microseconds.
+    pub p50_us: u64,
+    /// 99th percentile of the time of one inference, in microseconds.
+    pub p99_us: u64,
+    /// Good parts to teach from.
+    pub n_train: usize,
+    /// Good test parts.
+    pub n_good: usize,
+    /// Defective test parts.
+    pub n_defect: usize,
+}
+
+/// The score of one test image.
+#[derive(Clone, Debug)]
+pub struct Scored {
+    /// The image.
+    pub sample: Sample,
+    /// Its score.
+    pub score: f32,
+}
+
+/// Where per-image results go.
+#[derive(Clone, Debug)]
+pub struct Details {
+    /// A file of one JSON object a line: `image` (relative to the category), `score`, `map`.
+    pub scores: PathBuf,
+    /// The folder for the maps, each a `.npy` of f32 `[H,W]` at the size of its image.
+    pub maps: PathBuf,
+}
+
+/// One object of the scores file.
+#[derive(Serialize)]
+struct Line<'a> {
+    image: &'a str,
+    score: f32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    map: Option<&'a Path>,
+}
+
+/// Scores every test image of `category`. `progress` gets images done and in all.
+///
+/// # Errors
+/// Where an image or mask cannot be read, sizes differ, an inference fails, or there are no good or no defective images.
+pub fn evaluate(
+    category: &Category,
+    model: &mut InspectionModel,
+    details: Option<&Details>,
+    progress: &mut dyn FnMut(usize, usize),
+) -> Result<(Figures, Vec<Scored>), Error> {
+    let mut bench = Bench {
+        preparation: Preparation::for_model(model, None),
+        pixels: Pixels::default(),
+        masked: category.test.iter().any(|s| !s.masks.is_empty()),
+        times_us: Vec::new(),
+        lines: Vec::new(),
+    };
+    let mut scored = Vec::with_capacity(category.test.len());
+    for (done, sample) in category.test.iter().enumerate() {
+        let score = bench.inspect(category, sample, model, details)?;
+        scored.push(Scored { sample: sample.clone(), score });
+        progress(done + 1, category.test.len());
+    }
+    if let Some(details) = details {
+        crate::write_atomic(&details.scores, &bench.lines)?;
+    }
+    Ok((bench.figures(category, model, &scored)?, scored))
+}
+
+/// What builds up over a category.
+struct Bench {
+    preparation: Preparation,
+    pixels: Pixels,
+    masked: bool,
+    times_us: Vec<u64>,
+    lines: Vec<u8>,
+}
+
+impl Bench {
+    fn inspect(
+        &mut self,
+        category: &Category,
+        sample: &Sample,
+        model: &mut InspectionModel,
+        details: Option<&Details>,
+    ) -> Result<f32, Error> {
+        let image = images::decode(&sample.path)?;
+        let name = sample.path.display().to_string();
+        self.preparation.fill(&name, &image, model)?;
+        let (width, height) = (image.width as usize, image.height as usize);
+        let began = Instant::now();
+        let outcome = model.score().map_err(|error| Error::Run { name, error })?;
+        self.times_us.push(began.elapsed().as_micros() as u64);
+        let score = outcome.score;
+        let map = outcome.map.map(|m| stretch(m.values, (m.width, m.height), (width, height)));
+        if let (Some(map), true) = (&map, self.masked) {
+            let mask = mask_of(sample, width, height)?;
+            self.pixels.add(map, mask.as_deref(), width)?;
+        }
+        if let Some(details) = details {
+            self.write_line(category, sample, score, map.as_deref(), (width, height), details)?;
+        }
+        Ok(score)
+    }
+
+    fn write_line(
+        &mut self,
+        category: &Category,
+        sample: &Sample,
+        score: f32,
+        map: Option<&[f32]>,
+        (width, height): (usize, usize),
+        details: &Details,
+    ) -> Result<(), Error> {
+        let relative = sample.path.strip_prefix(&category.folder).unwrap_or(&sample.path);
+        let path = details.maps.join(relative).with_extension("npy");
+        if let Some(map) = map {
+            if let Some(folder) = path.parent() {
+                std::fs::create_dir_all(folder).map_err(|e| Error::io(folder, "create", e))?;
+            }
+            std::fs::write(&path, npy::encode(map, height, width)).map_err(|e| Error::io(&path, "write", e))?;
+        }
+        let image = relative.display().to_string();
+        let line = Line { image: &image, score, map: map.map(|_| path.as_path()) };
+        let text = serde_json::to_string(&line).unwrap_or_default();
+        // Writing to memory cannot fail.
+        let _ = writeln!(self.lines, "{text}");
+        Ok(())
+    }
+
+    fn figures(mut self, category: &Category, model: &InspectionModel, scored: &[Scored]) -> Result<Figures, Error> {
+        let ranked: Vec<Ranked> =
+            scored.iter().map(|s| Ranked { score: s.score, defect: s.sample.defect.is_some() }).collect();
+        let n_defect = ranked.iter().filter(|r| r.defect).count();
+        let n_good = ranked.len() - n_defect;
+        let threshold = model.threshold();
+        let share = |defect: bool, of: usize| {
+            threshold.map(|t| {
+                ranked.iter().filter(|r| r.defect == defect && (f64::from(r.score) > t) != defect).count() as f64
+                    / of.max(1) as f64
+            })
+        };
+        let (false_reject, escape) = (share(false, n_good), share(true, n_defect));
+        let pixel_threshold = model.contract().threshold.as_ref().map(|t| t.pixel);
+        let with_map = self.masked && model.map_size().is_some();
+        let iou = pixel_threshold.filter(|_| with_map).map(|t| self.pixels.iou_at(t));
+        let pixels = with_map.then(|| self.pixels.figures()).transpose()?;
+        self.times_us.sort_unstable();
+        let time = |share: f64| {
+            let last = self.times_us.len().saturating_sub(1);
+            self.times_us.get((last as f64 * share).round() as usize).copied().unwrap_or(0)
+        };
+        Ok(Figures {
+            category: category.name.clone(),
+            image_auroc: auroc(&ranked)?,
+            pixel_auroc: pixels.map(|p| p.auroc),
+            au_pro_30: pixels.map(|p| p.au_pro_30),
+            au_pro_05: pixels.map(|p| p.au_pro_05),
+            f1_max: f1_max(&ranked)?.0,
+            f1: threshold.map(|t| f1_at(&ranked, t)),
+            false_reject,
+            escape,
+            pixel_f1_max: pixels.map(|p| p.f1_max),
+            iou,
+            p50_us: time(0.5),
+            p99_us: time(0.99),
+            n_train: category.train.len(),
+            n_good,
+            n_defect,
+        })
+    }
+}
+
+/// The union of a sample's masks, true where any is at least half white; none for a good part.
+fn mask_of(sample: &Sample, width: usize, height: usize) -> Result<Option<Vec<bool>>, Error> {
+    if sample.masks.is_empty() {
+        return Ok(None);
+    }
+    let mut union = vec![false; width * height];
+    for path in &sample.masks {
+        let mask = images::decode(path)?;
+        if (mask.width as usize, mask.height as usize) != (width, height) {
+            let reason =
+                format!("the mask is {}x{} and its image {width}x{height}; expected one size", mask.width, mask.height);
+            return Err(Error::Dataset { path: path.clone(), reason });
+        }
+        for (marked, white) in union.iter_mut().zip(white(&mask)) {
+            *marked |= white;
+        }
+    }
+    Ok(Some(union))
+}
+
+fn white(mask: &Image) -> impl Iterator<Item = bool> {
+    let channels = if mask.format == PixelFormat::Grey { 1 } else { 3 };
+    mask.data.chunks_exact(channels).map(|pixel| pixel.iter().any(|&v| v >= 128))
+}
+
+/// A map brought to another size bilinearly, pixel centres at halves, edges repeated.
+pub fn stretch(values: &[f32], from: (usize, usize), to: (usize, usize)) -> Vec<f32> {
+    if from == to {
+        return values.to_vec();
+    }
+    let axis = |from: usize, to: usize| -> Vec<(usize, usize, f32)> {
+        (0..to)
+            .map(|i| {
+                let at = ((i as f32 + 0.5) * from as f32 / to as f32 - 0.5).clamp(0.0, (from - 1) as f32);
+                let low = at as usize;
+                (low, (low + 1).min(from - 1), at - low as f32)
+            })
+            .collect()
+    };
+    let (columns, rows) = (axis(from.0, to.0), axis(from.1, to.1));
+    let mut out = Vec::with_capacity(to.0 * to.1);
+    for &(top, bottom, down) in &rows {
+        for &(left, right, across) in &columns {
+            let mix = |row: usize| {
+                let line = &values[row * from.0..];
+                line[left] + (line[right] - line[left]) * across
+            };
+            let (a, b) = (mix(top), mix(bottom));
+            out.push(a + (b - a) * down);
+        }
+    }
+    out
+}

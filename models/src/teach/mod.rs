@@ -5,7 +5,15 @@
 //! cross-validation. Held-out parts are then scored by the very graph that will run, with the fold's bank in it, and the
 //! threshold is put where the stated share of good parts lies above.
 
+mod coreset;
+mod course;
+mod inputs;
+mod learner;
+mod measure;
 mod parts;
+#[cfg(test)]
+mod tests;
+mod threshold;
 
 pub use parts::{Folder, Frames, Parts};
 
@@ -161,6 +169,29 @@ pub fn teach(
     options: &Options,
     progress: &mut dyn FnMut(Progress<'_>),
 ) -> Result<Taught, Error> {
-    let _ = (parts, options, progress);
-    unimplemented!("published ahead of its body")
+    check(options)?;
+    course::run(parts, options, &[options.method], progress)
+}
+
+fn check(options: &Options) -> Result<(), Error> {
+    let wrong = |key, value: String, expected: &str| Err(Error::Setting { key, value, expected: expected.to_owned() });
+    let (width, height) = options.size;
+    let side = |v: u32| (32..=4096).contains(&v) && v.is_multiple_of(16);
+    if !side(width) || !side(height) {
+        return wrong("size", format!("{width}x{height}"), "multiples of 16 from 32 to 4096");
+    }
+    if !(options.false_reject > 0.0 && options.false_reject <= 0.5) {
+        let value = format!("{} %", options.false_reject * 100.0);
+        return wrong("false-reject", value, "a rate above 0 % and up to 50 %, such as 0.5 %");
+    }
+    if !(16..=65536).contains(&options.bank) {
+        return wrong("bank", options.bank.to_string(), "16 to 65536 features; 1024 suits most parts");
+    }
+    if options.method == Method::Imported {
+        return wrong("method", options.method.to_string(), "patchcore-lite, padim or mahalanobis");
+    }
+    if options.threads == 0 {
+        return wrong("threads", "0".to_owned(), "at least 1");
+    }
+    Ok(())
 }

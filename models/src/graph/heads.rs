@@ -1,0 +1,169 @@
+//! Heads: from features to `anomaly_map` and `pred_score`.
+//!
+//! The nearest-neighbour search is written as the engine recognises it, without ever holding the distance matrix (and as
+//! any other runtime computes it, with the matrix):
+//!
+//! ```text
+//! queries  = Transpose(Reshape(features, [D, h*w]))        [h*w, D]
+//! products = MatMul(queries, nearest.bank)                 [h*w, M]   nearest.bank = -2 * bank, transposed: [D, M]
+//! partial  = Add(products, nearest.norms)                  [h*w, M]   nearest.norms[m] = |bank[m]|^2: [1, M]
+//! least    = ReduceMin(partial, axes=[1], keepdims=1)      [h*w, 1]
+//! norms    = ReduceSum(Mul(queries, queries), [1])         [h*w, 1]
+//! distance = Sqrt(Relu(Add(least, norms)))                 [h*w, 1]
+//! ```
+
+use super::builder::Attribute;
+use super::{Builder, FEATURES};
+
+/// Sizes that a head is made for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Grid {
+    /// Columns of the feature grid.
+    pub width: usize,
+    /// Rows of the feature grid.
+    pub height: usize,
+    /// Features a position.
+    pub depth: usize,
+    /// Width and height of the anomaly map.
+    pub map: (usize, usize),
+}
+
+/// A Gaussian's parameters in the form that the graph needs.
+#[derive(Clone, Debug)]
+pub(crate) struct Gaussian {
+    /// Mean: `[D,h,w]` for each position, or `[D]` for all.
+    pub mean: Vec<f32>,
+    /// `[D,h,w]` one over sigma for each position, or `[D,D]` the whitening matrix for all.
+    pub whiten: Vec<f32>,
+}
+
+/// What turns features into distances.
+#[derive(Clone, Debug)]
+pub(crate) enum Head<'a> {
+    /// Distance to the nearest row of a memory bank `[M,D]`.
+    Nearest(&'a [f32]),
+    /// Diagonal Mahalanobis distance from the Gaussian of each position.
+    PerPosition(&'a Gaussian),
+    /// Mahalanobis distance from one Gaussian.
+    Global(&'a Gaussian),
+}
+
+/// Standard deviation of the smoothing, in grid cells (8 px each).
+const BLUR_SIGMA_CELLS: f64 = 0.75;
+const BLUR_RADIUS_CELLS: i64 = 2;
+
+impl Head<'_> {
+    /// The head alone, from an input [`FEATURES`]; what held-out features are scored with.
+    pub fn alone(&self, grid: Grid) -> Builder {
+        let mut graph = Builder::default();
+        graph.input(FEATURES, &[1, grid.depth, grid.height, grid.width]);
+        self.finish(&mut graph, grid);
+        graph
+    }
+
+    /// Adds the head to a graph that has [`FEATURES`], with the outputs `anomaly_map` `[1,1,H,W]` and `pred_score` `[1]`.
+    pub fn finish(&self, graph: &mut Builder, grid: Grid) {
+        let distances = match self {
+            Head::Nearest(bank) => nearest(graph, grid, bank),
+            Head::PerPosition(gaussian) => per_position(graph, grid, gaussian),
+            Head::Global(gaussian) => global(graph, grid, gaussian),
+        };
+        let smooth = blur(graph, grid, &distances);
+        let (width, height) = grid.map;
+        graph.resize(&smooth, "anomaly_map", &[1, 1, height, width]);
+        graph.output("anomaly_map", &[1, 1, height, width]);
+        let axes = [("axes", Attribute::Ints(&[1, 2, 3])), ("keepdims", Attribute::Int(0))];
+        graph.node("ReduceMax", &["anomaly_map"], "pred_score", &axes);
+        graph.output("pred_score", &[1]);
+    }
+}
+
+fn nearest(graph: &mut Builder, grid: Grid, bank: &[f32]) -> String {
+    let Grid { width, height, depth, .. } = grid;
+    let rows = bank.len() / depth;
+    let mut transposed = vec![0.0; bank.len()];
+    for (m, row) in bank.chunks_exact(depth).enumerate() {
+        for (d, value) in row.iter().enumerate() {
+            transposed[d * rows + m] = -2.0 * value;
+        }
+    }
+    let norms: Vec<f32> = bank.chunks_exact(depth).map(squared_norm).collect();
+    let bank = graph.floats("nearest.bank", &[depth, rows], &transposed);
+    let norms = graph.floats("nearest.norms", &[1, rows], &norms);
+    let flat = graph.integers("nearest.flat", &[depth as i64, (width * height) as i64]);
+    let planes = graph.node("Reshape", &[FEATURES, &flat], "nearest.planes", &[]);
+    let perm = [("perm", Attribute::Ints(&[1, 0]))];
+    let queries = graph.node("Transpose", &[&planes], "nearest.queries", &perm);
+    let products = graph.node("MatMul", &[&queries, &bank], "nearest.products", &[]);
+    let partial = graph.node("Add", &[&products, &norms], "nearest.partial", &[]);
+    let axes = [("axes", Attribute::Ints(&[1])), ("keepdims", Attribute::Int(1))];
+    let least = graph.node("ReduceMin", &[&partial], "nearest.least", &axes);
+    let squares = graph.node("Mul", &[&queries, &queries], "nearest.squares", &[]);
+    let axis = graph.integers("nearest.axis", &[1]);
+    let keep = [("keepdims", Attribute::Int(1))];
+    let lengths = graph.node("ReduceSum", &[&squares, &axis], "nearest.lengths", &keep);
+    let squared = graph.node("Add", &[&least, &lengths], "nearest.squared", &[]);
+    // Rounding may leave a tiny negative number where a feature is in the bank.
+    let positive = graph.node("Relu", &[&squared], "nearest.positive", &[]);
+    let distance = graph.node("Sqrt", &[&positive], "nearest.distance", &[]);
+    let shape = graph.integers("nearest.grid", &[1, 1, height as i64, width as i64]);
+    graph.node("Reshape", &[&distance, &shape], "distances", &[])
+}
+
+fn per_position(graph: &mut Builder, grid: Grid, gaussian: &Gaussian) -> String {
+    let shape = [1, grid.depth, grid.height, grid.width];
+    let mean = graph.floats("gaussian.mean", &shape, &gaussian.mean);
+    let whiten = graph.floats("gaussian.whiten", &shape, &gaussian.whiten);
+    let centred = graph.node("Sub", &[FEATURES, &mean], "gaussian.centred", &[]);
+    let white = graph.node("Mul", &[&centred, &whiten], "gaussian.white", &[]);
+    length(graph, &white)
+}
+
+fn global(graph: &mut Builder, grid: Grid, gaussian: &Gaussian) -> String {
+    // whiten * (x - mean) as one convolution: the bias is -whiten * mean.
+    let bias: Vec<f32> = gaussian
+        .whiten
+        .chunks_exact(grid.depth)
+        .map(|row| -row.iter().zip(&gaussian.mean).map(|(w, m)| w * m).sum::<f32>())
+        .collect();
+    let white = graph.pointwise(FEATURES, "gaussian.white", grid.depth, &gaussian.whiten, &bias);
+    length(graph, &white)
+}
+
+/// Euclidean length over the channels.
+fn length(graph: &mut Builder, source: &str) -> String {
+    let squares = graph.node("Mul", &[source, source], "gaussian.squares", &[]);
+    let axis = graph.integers("gaussian.axis", &[1]);
+    let keep = [("keepdims", Attribute::Int(1))];
+    let sum = graph.node("ReduceSum", &[&squares, &axis], "gaussian.sum", &keep);
+    graph.node("Sqrt", &[&sum], "distances", &[])
+}
+
+/// Gaussian smoothing on the grid, where it costs next to nothing; at the border over the cells that exist.
+fn blur(graph: &mut Builder, grid: Grid, source: &str) -> String {
+    let r = BLUR_RADIUS_CELLS;
+    let taps: Vec<f64> = (-r..=r).map(|i| (-0.5 * (i as f64 / BLUR_SIGMA_CELLS).powi(2)).exp()).collect();
+    let sum: f64 = taps.iter().sum();
+    let taps: Vec<f64> = taps.iter().map(|t| t / sum).collect();
+    let kernel: Vec<f32> = taps.iter().flat_map(|a| taps.iter().map(move |b| (a * b) as f32)).collect();
+    let side = (2 * r + 1) as usize;
+    let weight = graph.floats("blur.weight", &[1, 1, side, side], &kernel);
+    let attributes =
+        [("kernel_shape", Attribute::Ints(&[2 * r + 1, 2 * r + 1])), ("pads", Attribute::Ints(&[r, r, r, r]))];
+    let blurred = graph.node("Conv", &[source, &weight], "blur.zero_padded", &attributes);
+    let inside = |at: usize, size: usize| -> f64 {
+        (-r..=r).zip(&taps).filter(|(i, _)| (0..size as i64).contains(&(at as i64 + i))).map(|(_, t)| t).sum()
+    };
+    let mut correction = Vec::with_capacity(grid.width * grid.height);
+    for y in 0..grid.height {
+        for x in 0..grid.width {
+            correction.push((1.0 / (inside(y, grid.height) * inside(x, grid.width))) as f32);
+        }
+    }
+    let correction = graph.floats("blur.border", &[1, 1, grid.height, grid.width], &correction);
+    graph.node("Mul", &[&blurred, &correction], "blur", &[])
+}
+
+fn squared_norm(row: &[f32]) -> f32 {
+    row.iter().map(|v| v * v).sum()
+}

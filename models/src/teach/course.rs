@@ -1,0 +1,308 @@
+//! The course of teaching: measure, learn, calibrate, assemble.
+
+use jidoka_engine::{Session, onnx};
+
+use super::inputs::Inputs;
+use super::learner::{Learned, Learner};
+use super::measure::{DEPTH, embedding, input, run as run_session};
+use super::threshold::{Calibrated, Evidence, calibrate, parts_to_prove, quantile};
+use super::{Options, Parts, Progress, Report, Stage, Taught};
+use crate::contract::{Contract, Input, Method, Provenance};
+use crate::graph::{Backbone, Embedding, FEATURES, Grid, session};
+use crate::inspection::{Check, InspectionModel, LoadOptions};
+use crate::preparation::words;
+use crate::random::Random;
+use crate::{Error, zoo};
+
+/// Folds of the cross-validation for few images, where every part counts, and for many.
+const FOLDS: [usize; 2] = [10, 5];
+/// Up to how many images the first holds.
+const FEW: usize = 60;
+/// Held-out parts that are scored with sensor noise on them.
+const NOISED: usize = 10;
+/// Standard deviation of that noise: two grey levels, what an 8-bit industrial camera has at moderate gain.
+const NOISE: f64 = 2.0 / 255.0;
+/// Pixels of good parts that may lie above the pixel threshold.
+const PIXELS_ABOVE: f64 = 0.001;
+
+/// What a method scored on held-out parts.
+struct HeldOut {
+    scores: Vec<f64>,
+    /// A sample of the pixels of the anomaly maps.
+    pixels: Vec<f64>,
+    /// Scores of parts with sensor noise.
+    noised: Vec<f64>,
+}
+
+/// Everything that stays the same during a course.
+struct Course<'a> {
+    options: &'a Options,
+    backbone: Backbone,
+    grid: Grid,
+    folds: usize,
+    count: usize,
+}
+
+/// Teaches.
+pub(super) fn run(
+    parts: &mut dyn Parts,
+    options: &Options,
+    methods: &[Method],
+    progress: &mut dyn FnMut(Progress<'_>),
+) -> Result<Taught, Error> {
+    let backbone = match &options.backbone {
+        Some(path) => Backbone::read(path, options.size)?,
+        None => Backbone::from_bytes(zoo::DEFAULT.0, zoo::DEFAULT.1, options.size)?,
+    };
+    let mut inputs = Inputs::open(parts, options, progress)?;
+    let count = inputs.count();
+    let (width, height) = backbone.grid();
+    let grid = Grid { width, height, depth: DEPTH, map: backbone.size };
+    let course = Course { options, backbone, grid, folds: FOLDS[usize::from(count > FEW)].min(count), count };
+
+    let embedding = embedding(&course.backbone, &mut inputs, options, progress)?;
+    let mut features = course.feature_session(&embedding)?;
+    let learners = course.learn(methods, &mut features, &mut inputs, progress)?;
+    let held_out = course.hold_out(&learners, &mut features, &mut inputs, progress)?;
+    drop(features);
+    let chosen = 0;
+    progress(Progress::Step { stage: Stage::Assemble, done: 0, total: 1 });
+    let calibrated = course.calibrate(&held_out[chosen]);
+    let learned = learners[chosen].learned(None);
+    let taught = course.assemble(methods[chosen], &embedding, &learned, &held_out[chosen], &calibrated, &inputs)?;
+    progress(Progress::Step { stage: Stage::Assemble, done: 1, total: 1 });
+    Ok(taught)
+}
+
+impl Course<'_> {
+    fn feature_session(&self, embedding: &Embedding) -> Result<Session, Error> {
+        let mut graph = embedding.begin(&self.backbone);
+        graph.output(FEATURES, &[1, self.grid.depth, self.grid.height, self.grid.width]);
+        session(graph, "features", self.options.threads)
+    }
+
+    /// The fold that image `index` belongs to. Neighbours share one, since pictures taken one after the other may be
+    /// of the same part: learning one and being tested on the other would flatter the model.
+    fn fold(&self, index: usize) -> usize {
+        index * self.folds / self.count
+    }
+
+    fn learn(
+        &self,
+        methods: &[Method],
+        features: &mut Session,
+        inputs: &mut Inputs<'_>,
+        progress: &mut dyn FnMut(Progress<'_>),
+    ) -> Result<Vec<Learner>, Error> {
+        let make = |&method| Learner::new(method, self.grid, self.folds, self.count, self.options.bank);
+        let mut learners: Vec<Learner> = methods.iter().map(make).collect();
+        let mut rows = Vec::new();
+        for index in 0..self.count {
+            inputs.fill(index, input(features))?;
+            run_session(features)?;
+            let planes = features.output(0).as_f32().unwrap_or_default();
+            transpose(planes, self.grid.depth, &mut rows);
+            for learner in &mut learners {
+                learner.add(self.fold(index), planes, &rows);
+            }
+            progress(Progress::Step { stage: Stage::Learn, done: index + 1, total: self.count });
+        }
+        Ok(learners)
+    }
+
+    /// Scores each image by a head that learned from the other folds.
+    fn hold_out(
+        &self,
+        learners: &[Learner],
+        features: &mut Session,
+        inputs: &mut Inputs<'_>,
+        progress: &mut dyn FnMut(Progress<'_>),
+    ) -> Result<Vec<HeldOut>, Error> {
+        let empty = || HeldOut { scores: Vec::new(), pixels: Vec::new(), noised: Vec::new() };
+        let mut results: Vec<HeldOut> = learners.iter().map(|_| empty()).collect();
+        let mut heads: Vec<Session> = Vec::new();
+        let mut random = Random::new(self.options.seed ^ 0x6e6f_6973_65);
+        let every = self.count.div_ceil(NOISED);
+        for index in 0..self.count {
+            if index == 0 || self.fold(index) != self.fold(index - 1) {
+                heads = self.heads(learners, Some(self.fold(index)))?;
+            }
+            for noised in [false, true] {
+                if noised && index % every != 0 {
+                    continue;
+                }
+                inputs.fill(index, input(features))?;
+                if noised {
+                    add_noise(input(features), &mut random);
+                }
+                run_session(features)?;
+                let planes = features.output(0).as_f32().unwrap_or_default();
+                for (head, result) in heads.iter_mut().zip(&mut results) {
+                    let score = score(head, planes, (!noised).then_some(&mut result.pixels))?;
+                    if noised { &mut result.noised } else { &mut result.scores }.push(score);
+                }
+            }
+            progress(Progress::Step { stage: Stage::Calibrate, done: index + 1, total: self.count });
+        }
+        Ok(results)
+    }
+
+    fn heads(&self, learners: &[Learner], without: Option<usize>) -> Result<Vec<Session>, Error> {
+        let make = |learner: &Learner| {
+            session(learner.learned(without).head().alone(self.grid), "held-out head", self.options.threads)
+        };
+        learners.iter().map(make).collect()
+    }
+
+    fn calibrate(&self, held_out: &HeldOut) -> Calibrated {
+        let mut pixels = held_out.pixels.clone();
+        pixels.sort_by(f64::total_cmp);
+        calibrate(&Evidence {
+            scores: &held_out.scores,
+            pixel: quantile(&pixels, 1.0 - PIXELS_ABOVE),
+            false_reject: self.options.false_reject,
+            floor: held_out.noised.iter().fold(0.0, |m: f64, &s| m.max(s)),
+        })
+    }
+
+    fn assemble(
+        &self,
+        method: Method,
+        embedding: &Embedding,
+        learned: &Learned,
+        held_out: &HeldOut,
+        calibrated: &Calibrated,
+        inputs: &Inputs<'_>,
+    ) -> Result<Taught, Error> {
+        let bank = learned.bank_rows(self.grid.depth);
+        let mut contract = self.contract(method, bank, calibrated, inputs);
+        let mut graph = embedding.begin(&self.backbone);
+        learned.head().finish(&mut graph, self.grid);
+        let mut message = graph.finish(method.name(), &contract.to_metadata());
+        // The graph has to exist and run before it is known what its test image scores.
+        let skip = LoadOptions {
+            engine: jidoka_engine::Options { threads: self.options.threads, ..Default::default() },
+            golden: Check::Skip,
+        };
+        let mut model = InspectionModel::from_bytes("the taught model", &onnx::encode(&message), &skip)?;
+        contract.golden = Some(model.make_golden(self.options.seed)?);
+        message.metadata_props = contract
+            .to_metadata()
+            .into_iter()
+            .map(|(key, value)| onnx::StringStringEntryProto { key, value })
+            .collect();
+        let report = self.report(method, bank, held_out, calibrated, inputs);
+        Ok(Taught { onnx: onnx::encode(&message), contract, report })
+    }
+
+    fn contract(&self, method: Method, bank: usize, calibrated: &Calibrated, inputs: &Inputs<'_>) -> Contract {
+        let (fit, filter) = words(self.options.fit, self.options.filter);
+        let (width, height) = self.options.size;
+        Contract {
+            method,
+            input: Some(Input { width, height, channels: 3, fit, filter }),
+            threshold: Some(calibrated.threshold.clone()),
+            calibration: Some(calibrated.calibration.clone()),
+            provenance: Provenance {
+                program: format!("jidoka {}", env!("CARGO_PKG_VERSION")),
+                backbone: self.backbone.name.clone(),
+                backbone_sha256: self.backbone.sha256.clone(),
+                images: self.count,
+                images_sha256: inputs.sha256.clone(),
+                seed: self.options.seed,
+                bank,
+            },
+            golden: None,
+        }
+    }
+
+    fn report(
+        &self,
+        method: Method,
+        bank: usize,
+        held_out: &HeldOut,
+        calibrated: &Calibrated,
+        inputs: &Inputs<'_>,
+    ) -> Report {
+        let mut named: Vec<(String, f64)> =
+            held_out.scores.iter().enumerate().map(|(i, &score)| (inputs.name(i), score)).collect();
+        named.sort_by(|a, b| b.1.total_cmp(&a.1));
+        Report {
+            method,
+            images: self.count,
+            skipped: inputs.skipped.clone(),
+            bank,
+            size: self.options.size,
+            threshold: calibrated.threshold.clone(),
+            calibration: calibrated.calibration.clone(),
+            held_out: named,
+            warnings: self.warnings(calibrated, inputs),
+        }
+    }
+
+    fn warnings(&self, calibrated: &Calibrated, inputs: &Inputs<'_>) -> Vec<String> {
+        let mut warnings = Vec::new();
+        let rate = self.options.false_reject;
+        let needed = parts_to_prove(rate);
+        if self.count < needed {
+            warnings.push(format!(
+                "{} parts cannot prove a false-reject rate of {:.2} %: {} of them above the threshold is compatible with \
+                 up to {:.1} % (95 % confidence); the threshold rests on the shape of their scores; {needed} parts would prove it",
+                self.count,
+                rate * 100.0,
+                calibrated.threshold.above,
+                calibrated.threshold.bound_95 * 100.0,
+            ));
+        }
+        for &index in &calibrated.far_out {
+            warnings.push(format!(
+                "{} looks unlike the other good parts; if it is a bad part remove it and teach again, if it is good add more like it",
+                inputs.name(index)
+            ));
+        }
+        if inputs.sizes.len() > 1 {
+            warnings.push(format!(
+                "the images have {} different sizes; each is brought to {}x{} by itself",
+                inputs.sizes.len(),
+                self.options.size.0,
+                self.options.size.1
+            ));
+        }
+        if !inputs.skipped.is_empty() {
+            warnings.push(format!("{} images could not be used", inputs.skipped.len()));
+        }
+        warnings
+    }
+}
+
+/// Scores features with a head; adds one pixel of each grid cell to `pixels`.
+fn score(head: &mut Session, planes: &[f32], pixels: Option<&mut Vec<f64>>) -> Result<f64, Error> {
+    input(head).copy_from_slice(planes);
+    run_session(head)?;
+    if let (Some(pixels), Some(map)) = (pixels, head.output_named("anomaly_map"))
+        && let (Some(values), &[.., width]) = (map.as_f32(), map.shape())
+    {
+        let centres = values.chunks_exact(width).skip(4).step_by(8);
+        pixels.extend(centres.flat_map(|row| row.iter().skip(4).step_by(8)).map(|&v| f64::from(v)));
+    }
+    let score = head.output_named("pred_score").and_then(|s| s.as_f32()).and_then(|s| s.first().copied());
+    Ok(f64::from(score.unwrap_or(f32::NAN)))
+}
+
+/// `[D,h,w]` to `[h*w,D]`.
+fn transpose(planes: &[f32], depth: usize, rows: &mut Vec<f32>) {
+    let cells = planes.len() / depth;
+    rows.clear();
+    rows.resize(planes.len(), 0.0);
+    for (d, plane) in planes.chunks_exact(cells).enumerate() {
+        for (cell, &value) in plane.iter().enumerate() {
+            rows[cell * depth + d] = value;
+        }
+    }
+}
+
+fn add_noise(input: &mut [f32], random: &mut Random) {
+    for value in input {
+        *value = (f64::from(*value) + NOISE * random.normal()).clamp(0.0, 1.0) as f32;
+    }
+}

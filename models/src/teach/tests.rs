@@ -1,0 +1,210 @@
+//! Teaching end to end on pictures of a disc, with a backbone of two random convolutions.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use jidoka_capture::PixelFormat;
+use jidoka_capture::images::Image;
+use jidoka_engine::onnx;
+
+use super::*;
+use crate::graph::Builder;
+use crate::random::Random;
+use crate::{Check, InspectionModel, LoadOptions, Preparation};
+
+const SIDE: usize = 64;
+
+/// `tap8` and `tap16` by one convolution each, weights random.
+fn backbone() -> Vec<u8> {
+    let mut random = Random::new(9);
+    let mut graph = Builder::default();
+    graph.input("image", &[1, 3, SIDE, SIDE]);
+    let mut conv = |source: &str, out: &str, c_in: usize, c_out: usize, side: i64, grid: usize| {
+        let shape = [c_out, c_in, side as usize, side as usize];
+        let weights: Vec<f32> = (0..shape.iter().product()).map(|_| random.normal() as f32 * 0.1).collect();
+        let weights = graph.floats(&format!("{out}.weight"), &shape, &weights);
+        let attributes = [
+            ("kernel_shape", crate::graph::Attribute::Ints(&[side, side])),
+            ("strides", crate::graph::Attribute::Ints(&[side, side])),
+        ];
+        graph.node("Conv", &[source, &weights], out, &attributes);
+        graph.output(out, &[1, c_out, grid, grid]);
+    };
+    conv("image", "tap8", 3, 12, 8, SIDE / 8);
+    conv("tap8", "tap16", 12, 16, 2, SIDE / 16);
+    onnx::encode(&graph.finish("tiny", &BTreeMap::new()))
+}
+
+/// A grey disc on a dark ground, slightly moved and lit differently each time; `scratch` paints a bright bar over it.
+fn disc(seed: u64, scratch: bool) -> Image {
+    let mut random = Random::new(seed);
+    let (cx, cy) = (31.0 + random.unit() * 2.0, 31.0 + random.unit() * 2.0);
+    let light = 150.0 + random.unit() * 10.0;
+    let mut data = Vec::with_capacity(SIDE * SIDE);
+    for y in 0..SIDE {
+        for x in 0..SIDE {
+            let r = ((x as f64 - cx).powi(2) + (y as f64 - cy).powi(2)).sqrt();
+            let part = if r < 22.0 { light } else { 40.0 };
+            let bar = scratch && (24..30).contains(&y) && (20..44).contains(&x);
+            data.push((if bar { 250.0 } else { part } + random.normal() * 3.0).clamp(0.0, 255.0) as u8);
+        }
+    }
+    Image { width: SIDE as u32, height: SIDE as u32, format: PixelFormat::Grey, data }
+}
+
+fn good(count: u64) -> Frames {
+    Frames::new((0..count).map(|i| disc(i, false)).collect())
+}
+
+struct Bench {
+    // Held so that the file lives as long as the options that name it.
+    _folder: tempfile::TempDir,
+    options: Options,
+}
+
+fn bench(method: Method) -> Bench {
+    let folder = tempfile::tempdir().unwrap();
+    let path: PathBuf = folder.path().join("tiny.onnx");
+    std::fs::write(&path, backbone()).unwrap();
+    let options =
+        Options { method, size: (SIDE as u32, SIDE as u32), bank: 64, backbone: Some(path), ..Options::default() };
+    Bench { _folder: folder, options }
+}
+
+fn taught(method: Method, parts: &mut dyn Parts) -> Result<Taught, Error> {
+    teach(parts, &bench(method).options, &mut |_| {})
+}
+
+fn score(model: &mut InspectionModel, image: &Image) -> f64 {
+    Preparation::for_model(model, None).fill("image", image, model).unwrap();
+    f64::from(model.score().unwrap().score)
+}
+
+/// Teaches `method` and checks that new good parts pass and scratched ones do not.
+fn check(method: Method) {
+    let taught = taught(method, &mut good(16)).unwrap();
+    let required = LoadOptions { golden: Check::Required, ..LoadOptions::default() };
+    let mut model = InspectionModel::from_bytes("taught", &taught.onnx, &required).unwrap();
+    assert_eq!(model.contract(), &taught.contract, "what was written is what is read");
+    let threshold = model.threshold().unwrap();
+    for seed in 100..106 {
+        let passed = score(&mut model, &disc(seed, false));
+        assert!(passed <= threshold, "{method}: good part {seed} scores {passed}, threshold {threshold}");
+        let rejected = score(&mut model, &disc(seed, true));
+        assert!(rejected > threshold, "{method}: scratched part {seed} scores {rejected}, threshold {threshold}");
+    }
+    // The map is highest where the scratch is, not in a corner.
+    Preparation::for_model(&model, None).fill("image", &disc(7, true), &mut model).unwrap();
+    let outcome = model.score().unwrap();
+    let map = outcome.map.unwrap();
+    let at = map.values.iter().enumerate().max_by(|a, b| a.1.total_cmp(b.1)).unwrap().0;
+    assert!((16..40).contains(&(at / map.width)) && (12..52).contains(&(at % map.width)), "{method}: peak at {at}");
+    assert_eq!(outcome.score, map.values[at], "the score is the greatest value of the map");
+}
+
+#[test]
+fn patchcore_passes_good_parts_and_rejects_scratched_ones() {
+    check(Method::PatchcoreLite);
+}
+
+#[test]
+fn padim_passes_good_parts_and_rejects_scratched_ones() {
+    check(Method::Padim);
+}
+
+#[test]
+fn mahalanobis_passes_good_parts_and_rejects_scratched_ones() {
+    check(Method::Mahalanobis);
+}
+
+#[test]
+fn the_same_images_and_seed_give_the_same_file() {
+    let bench = bench(Method::PatchcoreLite);
+    let once = teach(&mut good(8), &bench.options, &mut |_| {}).unwrap().onnx;
+    let again = teach(&mut good(8), &bench.options, &mut |_| {}).unwrap().onnx;
+    assert!(once == again, "two courses over the same images differ");
+    let other = Options { seed: 1, ..bench.options.clone() };
+    assert!(once != teach(&mut good(8), &other, &mut |_| {}).unwrap().onnx, "the seed has no effect");
+}
+
+#[test]
+fn the_report_counts_and_names_what_was_skipped_and_says_what_the_data_can_prove() {
+    struct Broken(Frames);
+    impl Parts for Broken {
+        fn count(&self) -> usize {
+            self.0.count()
+        }
+        fn name(&self, index: usize) -> String {
+            format!("part-{index}.png")
+        }
+        fn read(&mut self, index: usize) -> Result<Image, Error> {
+            match index {
+                3 => Err(Error::Dataset { path: "part-3.png".into(), reason: "not an image".to_owned() }),
+                _ => self.0.read(index),
+            }
+        }
+    }
+    let report = taught(Method::PatchcoreLite, &mut Broken(good(9))).unwrap().report;
+    assert_eq!((report.images, report.skipped.len()), (8, 1));
+    assert!(report.skipped[0].name == "part-3.png" && report.skipped[0].reason.contains("not an image"));
+    assert_eq!(report.held_out.len(), 8);
+    assert!(report.warnings.iter().any(|w| w.contains("598 parts would prove it")), "{:?}", report.warnings);
+    assert!(report.bank > 0 && report.bank <= 64);
+}
+
+#[test]
+fn too_few_blank_or_identical_images_are_told_apart() {
+    let text = taught(Method::PatchcoreLite, &mut good(4)).unwrap_err().to_string();
+    assert!(text.contains("4 usable images of 4") && text.contains("at least 5"), "{text}");
+    let black = Image { data: vec![0; SIDE * SIDE], ..disc(0, false) };
+    let text = taught(Method::PatchcoreLite, &mut Frames::new(vec![black; 6])).unwrap_err().to_string();
+    assert!(text.contains("lens cap"), "{text}");
+    // A still picture is no mistake: the threshold then is what sensor noise needs.
+    let still = taught(Method::PatchcoreLite, &mut Frames::new(vec![disc(0, false); 6])).unwrap();
+    assert!(still.report.threshold.score > 0.0 && still.report.threshold.basis.contains("noise"));
+}
+
+#[test]
+fn settings_out_of_range_are_named() {
+    let bench = bench(Method::PatchcoreLite);
+    let base = &bench.options;
+    for (options, key) in [
+        (Options { size: (100, 64), ..base.clone() }, "size"),
+        (Options { false_reject: 0.0, ..base.clone() }, "false-reject"),
+        (Options { false_reject: f64::NAN, ..base.clone() }, "false-reject"),
+        (Options { bank: 0, ..base.clone() }, "bank"),
+        (Options { method: Method::Imported, ..base.clone() }, "method"),
+        (Options { threads: 0, ..base.clone() }, "threads"),
+    ] {
+        let text = teach(&mut good(5), &options, &mut |_| {}).unwrap_err().to_string();
+        assert!(text.starts_with(key), "{text}");
+    }
+}
+
+#[test]
+fn a_model_that_scores_differently_is_refused_with_the_figure() {
+    let mut taught = taught(Method::Padim, &mut good(6)).unwrap();
+    let golden = taught.contract.golden.as_mut().unwrap();
+    golden.score *= 1.01;
+    let mut message = onnx::decode("taught", &taught.onnx).unwrap();
+    let json = serde_json::to_string(golden).unwrap();
+    message.metadata_props.iter_mut().filter(|p| p.key == "jidoka.golden").for_each(|p| p.value = json.clone());
+    let loaded = InspectionModel::from_bytes("moved.onnx", &onnx::encode(&message), &LoadOptions::default());
+    let text = loaded.err().unwrap().to_string();
+    assert!(text.contains("moved.onnx") && text.contains("golden check") && text.contains("the score"), "{text}");
+}
+
+#[test]
+fn a_truncated_or_foreign_file_is_an_error_that_names_it() {
+    let taught = taught(Method::Padim, &mut good(6)).unwrap();
+    for bytes in [&taught.onnx[..taught.onnx.len() / 2], b"not a model", b"", &backbone()] {
+        let text = InspectionModel::from_bytes("odd.onnx", bytes, &LoadOptions::default()).err().unwrap().to_string();
+        assert!(text.contains("odd.onnx"), "{text}");
+    }
+    let bench = bench(Method::Padim);
+    let model_as_backbone = bench.options.backbone.clone().unwrap().with_file_name("model.onnx");
+    std::fs::write(&model_as_backbone, &taught.onnx).unwrap();
+    let options = Options { backbone: Some(model_as_backbone), ..bench.options.clone() };
+    let text = teach(&mut good(6), &options, &mut |_| {}).unwrap_err().to_string();
+    assert!(text.contains("model.onnx") && text.contains("tap8"), "{text}");
+}
