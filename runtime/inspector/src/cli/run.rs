@@ -1,0 +1,119 @@
+//! `jidoka run`: a station, until it is told to stop.
+
+use std::fs::OpenOptions;
+use std::io::{BufWriter, Write};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use jidoka_pins::{PinState, SimChip};
+use serde_json::json;
+
+use crate::config::{Config, WireChoice};
+use crate::error::Error;
+use crate::os::clock;
+use crate::station::open;
+use crate::station::record::{Fanout, Sink};
+use crate::station::stop::Reason;
+use crate::station::telemetry::{About, Telemetry};
+use crate::station::verdict_log::VerdictLog;
+
+/// Run a station: camera in, verdicts and pulses out, until SIGINT or SIGTERM.
+///
+/// Outputs are safe before the first frame, after the last, and whatever ends the program. Verdicts are JSON lines on
+/// standard output, or in the file that `[station] verdict_log` names. What is opened and every alarm go to standard error.
+#[derive(clap::Args)]
+#[command(after_help = "\
+Examples:
+  jidoka run capper.toml
+  jidoka run capper.toml --frames 100           stop after 100 parts, when the last has left
+  jidoka run capper.toml --keys                 every key that a configuration may hold, with range and default")]
+pub struct Args {
+    /// The station's configuration
+    #[arg(value_name = "CONFIG", required_unless_present = "keys")]
+    config: Option<PathBuf>,
+    /// Stop after this many frames
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    frames: Option<u64>,
+    /// Stop after this many seconds
+    #[arg(long, value_name = "S")]
+    seconds: Option<f64>,
+    /// List the keys of a configuration, and do nothing else
+    #[arg(long)]
+    keys: bool,
+}
+
+/// Opens the station and runs it.
+pub fn run(args: &Args) -> Result<(), Error> {
+    let Some(file) = args.config.as_ref().filter(|_| !args.keys) else {
+        super::check::say_keys(false);
+        return Ok(());
+    };
+    let config = Config::read(file)?;
+    let (mut station, chip) = open::station(&config)?;
+    station.limit_frames = args.frames;
+    station.limit = args.seconds.filter(|seconds| (0.0..1e9).contains(seconds)).map(Duration::from_secs_f64);
+    let threshold = open::threshold_of(&station.model, config.model.threshold)?;
+    let sha256 = station.model.sha256().to_owned();
+    let about = About {
+        station: config.station.telemetry.as_deref().unwrap_or_default(),
+        model: &config.model.path,
+        sha256: &sha256,
+        threshold,
+    };
+    let mut telemetry = config.station.telemetry.as_ref().map(|_| Telemetry::open(&about)).transpose()?;
+    let mut log = open_log(&config)?;
+    log.line(&json!({
+        "event": "start",
+        "station": config.station.name,
+        "model": about.sha256,
+        "threshold": threshold,
+        "at_us": clock::micros(clock::now()),
+        "delay_us": config.reject.delay_us,
+        "pulse_us": config.reject.pulse_us,
+    }));
+    // The ring first: it takes microseconds, and a log on a slow disk must not make the gateway wait.
+    let mut sinks = Fanout(telemetry.as_mut().map(|telemetry| telemetry as &mut dyn Sink).into_iter().collect());
+    sinks.0.push(&mut log);
+    let ended = station.run(&mut sinks)?;
+    log.end(&ended);
+    if let Some(telemetry) = &mut telemetry {
+        telemetry.end(&ended);
+    }
+    if let Some(chip) = chip {
+        log.line(&levels(&chip, &config.outputs.wires));
+    }
+    if let Some(where_from) = ended.allocations.describe() {
+        log::warn!("the sealed loop allocated: {where_from}");
+    }
+    match ended.reason {
+        Reason::Done | Reason::Signal => {
+            log::info!("stopped, outputs safe: {}", ended.reason.describe());
+            Ok(())
+        }
+        reason => Err(Error::FailSafe(reason.describe().into())),
+    }
+}
+
+fn open_log(config: &Config) -> Result<VerdictLog, Error> {
+    let (out, name): (Box<dyn Write>, String) = match &config.station.verdict_log {
+        None => (Box::new(BufWriter::new(std::io::stdout())), "standard output".into()),
+        Some(path) => {
+            let file = OpenOptions::new().create(true).append(true).open(path);
+            let file = file.map_err(|error| Error::file(path, "open the verdict log", error))?;
+            (Box::new(BufWriter::new(file)), path.display().to_string())
+        }
+    };
+    Ok(VerdictLog::new(out, name))
+}
+
+/// What the simulated chip's lines show when all is over: the proof, on a machine without wires, that they are safe.
+fn levels(chip: &SimChip, wires: &[WireChoice]) -> serde_json::Value {
+    let level = |wire: &WireChoice| {
+        let name = open::line_name(&wire.address);
+        (
+            wire.signal.to_owned(),
+            json!(chip.level(name).is_some_and(|level| (level == PinState::High) != wire.active_low)),
+        )
+    };
+    json!({ "event": "outputs", "active": wires.iter().map(level).collect::<serde_json::Map<_, _>>() })
+}

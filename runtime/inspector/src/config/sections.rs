@@ -1,0 +1,250 @@
+//! Each table of the file, key by key. A key's name, range, default and meaning stand in one place: here.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use jidoka_capture::{Keep, PixelFormat, ReplayConfig, Roi, SourceConfig, SyntheticConfig, V4l2Config};
+
+use super::problem::Problem;
+use super::reader::Reader;
+use super::{Backend, Camera, Config, ModelChoice, OutputChoice, Station, WireChoice, timing};
+use crate::os::realtime::Wish;
+
+/// The signals that may be wired, with what they say.
+pub const SIGNALS: [(&str, &str); 10] = [
+    ("reject", "the ejector: on for the reject window of a part"),
+    ("ready", "the station inspects; off means: stop feeding parts"),
+    ("busy", "a part waits for its verdict"),
+    ("result_valid", "pass or fail show a new result"),
+    ("pass", "the last result was good"),
+    ("fail", "the last result was not good"),
+    ("missed", "a part was missed"),
+    ("alarm", "a person is needed"),
+    ("heartbeat", "changes with every completed inspection, and with nothing else"),
+    ("line_stop", "the line must stop"),
+];
+
+/// Reads every table. Refusals are in the reader; where there are any, the values are only fit to be thrown away.
+pub fn read(file: &str, reader: &mut Reader<'_>) -> Config {
+    let folder = Path::new(file).parent().map(Path::to_owned).unwrap_or_default();
+    Config {
+        file: file.to_owned(),
+        station: station(&folder, reader),
+        camera: camera(&folder, reader),
+        model: model(&folder, reader),
+        reject: timing::read(reader),
+        outputs: outputs(reader),
+    }
+}
+
+fn station(folder: &Path, reader: &mut Reader<'_>) -> Station {
+    let mut table = reader.section("station");
+    let name = table.text("name", "its name in logs and as the consumer of GPIO lines (default: station)");
+    let log = table.text("verdict_log", "file for one JSON line a part, appended to; absent: standard output");
+    let telemetry = table.text("telemetry", "name of the shared-memory ring that jidoka-gateway reads; absent: none");
+    let lock_memory = table.flag("lock_memory", true, "keep all memory resident, where the system permits it");
+    let priority = table.optional_count("priority", 1..=98, "SCHED_FIFO priority of loop and actuator");
+    let cores = table.counts("cores", 0..=1023, "cores that loop and actuator may run on; empty: all");
+    let on_allocation = [("count", false), ("stop", true)];
+    let help = "an allocation inside the sealed loop is counted, or stops the station with outputs safe";
+    let stop_on_allocation = table.choice("on_allocation", &on_allocation, Some("count"), help);
+    Station {
+        name: name.unwrap_or_else(|| "station".into()),
+        verdict_log: log.filter(|log| log != "-").map(|log| folder.join(log)),
+        telemetry,
+        realtime: Wish { lock_memory, priority: priority.map(|priority| priority as u8), cores },
+        stop_on_allocation,
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    V4l2,
+    Replay,
+    Synthetic,
+}
+
+/// The values of `[camera]` before it is known which of them matter.
+struct Raw {
+    kind: Kind,
+    device: Option<String>,
+    path: Option<String>,
+    width: Option<u32>,
+    height: Option<u32>,
+    format: Option<PixelFormat>,
+    fps: Option<f64>,
+    buffers: u32,
+    keep: Keep,
+    controls: Vec<(String, i64)>,
+    filmstrip: Option<u32>,
+    repeat: bool,
+    memory_mib: u32,
+    seed: u32,
+    defect_percent: f64,
+    parts: Option<u32>,
+    first_part: u32,
+    timeout_ms: f64,
+}
+
+fn camera(folder: &Path, reader: &mut Reader<'_>) -> Camera {
+    let raw = camera_keys(reader);
+    let line = |reader: &Reader<'_>, key| reader.line("camera", key).or(reader.line("camera", "source"));
+    if raw.width.is_some() != raw.height.is_some() {
+        let at = line(reader, "width").or(line(reader, "height"));
+        let problem = Problem::new(at, "[camera] width and height belong together", "both, or neither");
+        reader.refuse(problem.hint("width = 640 and height = 480"));
+    }
+    let size = raw.width.zip(raw.height);
+    let source = match raw.kind {
+        Kind::V4l2 => {
+            if raw.device.is_none() && line(reader, "source").is_some() {
+                let what = "[camera] device is missing: source = \"v4l2\" needs it";
+                let problem = Problem::new(line(reader, "device"), what, "a device node");
+                reader.refuse(problem.hint("device = \"/dev/video0\""));
+            }
+            SourceConfig::V4l2(V4l2Config {
+                size,
+                format: raw.format,
+                fps: raw.fps,
+                buffers: raw.buffers,
+                controls: raw.controls,
+                keep: raw.keep,
+                ..V4l2Config::new(raw.device.unwrap_or_default())
+            })
+        }
+        Kind::Replay => {
+            if raw.path.is_none() {
+                let what = "[camera] path is missing: source = \"replay\" needs it";
+                let problem = Problem::new(line(reader, "path"), what, "a folder of images, or one image");
+                reader.refuse(problem.hint("path = \"recordings/today\""));
+            }
+            SourceConfig::Replay(ReplayConfig {
+                filmstrip: raw.filmstrip,
+                fps: raw.fps,
+                repeat: raw.repeat,
+                memory_mib: raw.memory_mib as usize,
+                ..ReplayConfig::new(folder.join(raw.path.unwrap_or_default()))
+            })
+        }
+        Kind::Synthetic => SourceConfig::Synthetic(synthetic(&raw, size, line(reader, "format"), reader)),
+    };
+    Camera { source, timeout: Duration::from_micros((raw.timeout_ms * 1000.0) as u64), roi: roi(reader) }
+}
+
+fn synthetic(raw: &Raw, size: Option<(u32, u32)>, line: Option<usize>, reader: &mut Reader<'_>) -> SyntheticConfig {
+    let usual = SyntheticConfig::default();
+    let (width, height) = size.unwrap_or((usual.width, usual.height));
+    let format = raw.format.unwrap_or(usual.format);
+    if !matches!(format, PixelFormat::Grey | PixelFormat::Rgb24) {
+        let what = format!("[camera] format = \"{format}\" is none that the synthetic source renders");
+        reader.refuse(Problem::new(line, what, "\"GREY\" or \"RGB24\""));
+    }
+    SyntheticConfig {
+        width,
+        height,
+        format,
+        seed: u64::from(raw.seed),
+        defect_rate: raw.defect_percent / 100.0,
+        fps: raw.fps,
+        parts: raw.parts,
+        first_part: raw.first_part,
+    }
+}
+
+fn camera_keys(reader: &mut Reader<'_>) -> Raw {
+    let mut table = reader.section("camera");
+    let kinds = [("v4l2", Kind::V4l2), ("replay", Kind::Replay), ("synthetic", Kind::Synthetic)];
+    let formats: Vec<(&str, PixelFormat)> = PixelFormat::all().map(|format| (format.name(), format)).collect();
+    let keeps = [("every", Keep::Every), ("latest", Keep::Latest)];
+    Raw {
+        kind: table.choice("source", &kinds, None, "where frames come from"),
+        timeout_ms: table.number(
+            "timeout_ms",
+            10.0..=600_000.0,
+            Some(1000.0),
+            "silence after which the alarm is raised",
+        ),
+        device: table.text("device", "v4l2: the device node, best a link in /dev/v4l/by-id"),
+        width: table.optional_count("width", 16..=16384, "pixels; absent: as the driver has it"),
+        height: table.optional_count("height", 16..=16384, "pixels; absent: as the driver has it"),
+        format: table.optional_choice("format", &formats, "pixel format; absent: the first that both sides know"),
+        fps: table.optional_number("fps", 0.01..=10_000.0, "frames a second; absent: as the driver has it, or unpaced"),
+        buffers: table.count("buffers", 2..=32, Some(4), "v4l2: buffers in the driver's queue"),
+        keep: table.choice("keep", &keeps, Some("every"), "when frames wait: every one in order, or the latest only"),
+        controls: table.integers("controls", "v4l2: controls by name, such as { exposure_time_absolute = 120 }"),
+        path: table.text("path", "replay: a folder of images, or one image"),
+        filmstrip: table.optional_count("filmstrip", 1..=1_000_000, "replay: frames stacked in the one image"),
+        repeat: table.flag("repeat", false, "replay: begin again after the last image"),
+        memory_mib: table.count(
+            "memory_mib",
+            1..=65536,
+            Some(1024),
+            "replay: most memory that decoded frames may take",
+        ),
+        seed: table.count("seed", 0..=u32::MAX, Some(1), "synthetic: the same seed renders the same parts"),
+        defect_percent: table.number("defect_percent", 0.0..=100.0, Some(10.0), "synthetic: share of defective parts"),
+        parts: table.optional_count("parts", 1..=1_000_000_000, "synthetic: how many; absent: no end"),
+        first_part: table.count("first_part", 0..=1_000_000_000, Some(0), "synthetic: number of the first part"),
+    }
+}
+
+fn roi(reader: &mut Reader<'_>) -> Option<Roi> {
+    let mut table = reader.section("roi");
+    let present = table.is_present();
+    let sides = 0..=16384;
+    // Without the table its keys have defaults, so that none is missed; in it, width and height must be given.
+    let needed = (!present).then_some(1);
+    let roi = Roi {
+        x: table.count("x", sides.clone(), Some(0), "left edge of the region that is inspected, in pixels"),
+        y: table.count("y", sides, Some(0), "top edge, in pixels"),
+        width: table.count("width", 1..=16384, needed, "its width, in pixels"),
+        height: table.count("height", 1..=16384, needed, "its height, in pixels"),
+    };
+    present.then_some(roi)
+}
+
+fn model(folder: &Path, reader: &mut Reader<'_>) -> ModelChoice {
+    let mut table = reader.section("model");
+    ModelChoice {
+        path: folder.join(PathBuf::from(table.required_text("path", "the .onnx file"))),
+        threshold: table
+            .optional_number("threshold", -1e9..=1e9, "instead of the model's own threshold")
+            .map(|threshold| threshold as f32),
+        threads: table.count("threads", 1..=64, Some(1), "cores that one inference is split over") as usize,
+        strict: table.flag("strict", false, "refuse a model with operators that allocate while running"),
+    }
+}
+
+fn outputs(reader: &mut Reader<'_>) -> OutputChoice {
+    let mut table = reader.section("outputs");
+    let backends = [("gpio", Backend::Gpio), ("sim", Backend::Sim)];
+    let backend = table.choice("backend", &backends, Some("gpio"), "the kernel's GPIO lines, or a chip in memory");
+    let addresses = SIGNALS.map(|(signal, help)| (signal, table.text(signal, help)));
+    let low = table.texts("active_low", "signals whose line is low when they are active, such as [\"reject\"]");
+    drop(table);
+    let at = reader.line("outputs", "active_low");
+    for word in low.iter().filter(|word| !SIGNALS.iter().any(|(signal, _)| signal == word)) {
+        let known = SIGNALS.map(|(signal, _)| format!("\"{signal}\"")).join(", ");
+        let what = format!("[outputs] active_low names \"{word}\", which is no signal");
+        reader.refuse(Problem::new(at, what, format!("some of {known}")));
+    }
+    if addresses[0].1.is_none() && backend == Backend::Gpio {
+        let what = "[outputs] reject is missing: without it no part can be ejected";
+        let problem = Problem::new(None, what, "a line: \"chip-label/LINE\", \"LINE\" or \"chip-label:offset\"");
+        reader.refuse(problem.hint("reject = \"pinctrl-rp1/GPIO17\", or backend = \"sim\" to try without wires"));
+    }
+    for (index, (signal, address)) in addresses.iter().enumerate() {
+        let twin = addresses[..index].iter().find(|(_, other)| address.is_some() && other == address);
+        if let Some((other, _)) = twin {
+            let line = address.as_deref().unwrap_or_default();
+            let what = format!("[outputs] {signal} and {other} are both \"{line}\"");
+            reader.refuse(Problem::new(reader.line("outputs", signal), what, "a line of its own for each signal"));
+        }
+    }
+    let wires = addresses.into_iter().filter_map(|(signal, address)| {
+        // On the simulated chip every signal is wired, by its own name where none is given.
+        let address = address.or((backend == Backend::Sim).then(|| signal.to_owned()))?;
+        Some(WireChoice { signal, address, active_low: low.iter().any(|word| word == signal) })
+    });
+    OutputChoice { backend, wires: wires.collect() }
+}

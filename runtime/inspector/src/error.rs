@@ -1,0 +1,125 @@
+//! Why a command ended without doing what it was asked, and which exit code that is.
+
+use std::path::{Path, PathBuf};
+
+use crate::config::problem::Refused;
+use crate::exit::Exit;
+
+/// A command's failure. Its text is complete: what, where, what was expected, what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The configuration was refused.
+    #[error(transparent)]
+    Config(#[from] Refused),
+    /// An argument makes no sense.
+    #[error("{0}")]
+    Usage(String),
+    /// A file could not be read or written.
+    #[error("{}: cannot {action}: {error}", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// `read`, `write`, ...
+        action: &'static str,
+        /// What the system said.
+        error: std::io::Error,
+    },
+    /// A model was refused.
+    #[error(transparent)]
+    Model(#[from] jidoka_models::Error),
+    /// The engine refused a model.
+    #[error(transparent)]
+    Engine(#[from] jidoka_engine::Error),
+    /// A camera or image was refused.
+    #[error(transparent)]
+    Capture(#[from] jidoka_capture::CaptureError),
+    /// A camera that was open gave no frames.
+    #[error(
+        "{name}: {fault}\n  expected: frames\n  try: is it triggered, lit, plugged in? `-v` tells how it was opened"
+    )]
+    Camera {
+        /// Which.
+        name: String,
+        /// What it said.
+        fault: jidoka_capture::FrameFault,
+    },
+    /// Telemetry was refused.
+    #[error(transparent)]
+    Telemetry(#[from] jidoka_telemetry::Error),
+    /// A board was refused.
+    #[error(transparent)]
+    Board(#[from] jidoka_boards::Error),
+    /// A frame or region does not fit.
+    #[error(transparent)]
+    Prepare(#[from] jidoka_prepare::SpecError),
+    /// A GPIO line was refused.
+    #[error(transparent)]
+    Pins(#[from] jidoka_pins::Error),
+    /// The system refused something a station needs.
+    #[error("cannot {action}: {error}")]
+    System {
+        /// What was tried.
+        action: &'static str,
+        /// What the system said.
+        error: std::io::Error,
+    },
+    /// The station stopped by itself; outputs are safe.
+    #[error("stopped, outputs safe: {0}")]
+    FailSafe(String),
+    /// Some images could not be read; the others were scored.
+    #[error("{skipped} of {of} images could not be read; they are named above")]
+    Images {
+        /// How many.
+        skipped: usize,
+        /// Of how many.
+        of: usize,
+    },
+    /// Defective parts were not ejected in the demo.
+    #[error("{escapes} of {defective} defective parts escaped; the report shows which")]
+    Escapes {
+        /// How many.
+        escapes: usize,
+        /// Of how many.
+        defective: usize,
+    },
+    /// This machine lacks something that an inspection needs.
+    #[error("this machine lacks {problems} thing(s) that an inspection needs; they are named above")]
+    Unfit {
+        /// How many.
+        problems: usize,
+    },
+    /// A report could not be made.
+    #[error("cannot make the report: {0}")]
+    Report(String),
+}
+
+impl Error {
+    /// An [`Error::File`].
+    pub fn file(path: &Path, action: &'static str, error: std::io::Error) -> Error {
+        Error::File { path: path.to_owned(), action, error }
+    }
+
+    /// The exit code that stands for it.
+    pub fn exit(&self) -> Exit {
+        use jidoka_models::Error as Model;
+        match self {
+            Error::Config(_) | Error::Usage(_) | Error::Board(_) => Exit::Usage,
+            Error::Model(
+                Model::Capture(_) | Model::TooFewImages { .. } | Model::NoVariation { .. } | Model::Dataset { .. },
+            ) => Exit::Device,
+            Error::Model(Model::Setting { .. } | Model::Prepare(_)) => Exit::Usage,
+            Error::Model(Model::Io { action, .. }) if *action != "read" => Exit::Failed,
+            Error::Model(_) | Error::Engine(_) => Exit::Model,
+            Error::Capture(_)
+            | Error::Camera { .. }
+            | Error::Telemetry(_)
+            | Error::Prepare(_)
+            | Error::Pins(_)
+            | Error::File { .. }
+            | Error::Images { .. }
+            | Error::Unfit { .. } => Exit::Device,
+            Error::FailSafe(_) => Exit::FailSafe,
+            Error::System { .. } | Error::Report(_) | Error::Escapes { .. } => Exit::Failed,
+        }
+    }
+}

@@ -1,0 +1,243 @@
+//! Records into the shared-memory ring that the gateway reads.
+//!
+//! The scribe's thread writes it, not the loop: a record is a few dozen stores, but the loop's time is its own.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Duration;
+
+use jidoka_line::alarm::Alarm;
+use jidoka_line::{Departure, Mode, Note, Outcome, PartId, What};
+use jidoka_telemetry::{
+    EventKind, EventRecord, Name, StageTimes, State, Status, Verdict, VerdictRecord, Writer, monotonic_us, unix_us,
+};
+
+use super::Ended;
+use super::record::{Seen, Sink};
+use crate::alloc::Counts;
+use crate::error::Error;
+use crate::stats::Times;
+
+/// Records that the ring keeps: over two minutes of ten parts a second, each with its verdict and now and then an event.
+const CAPACITY: usize = 2048;
+/// Parts whose times are remembered until they leave.
+const MOST_PENDING: usize = 1024;
+/// Parts over which latency is summarised before it begins anew.
+const WINDOW_PARTS: u64 = 1000;
+/// Between two status records; a reader takes silence of a second for trouble.
+const STATUS_PERIOD_US: u64 = 200_000;
+
+/// What the ring says of the station besides what happens in it.
+pub struct About<'a> {
+    /// The station.
+    pub station: &'a str,
+    /// The model's file.
+    pub model: &'a Path,
+    /// Its sha256, in hexadecimal.
+    pub sha256: &'a str,
+    /// The threshold in use.
+    pub threshold: f64,
+}
+
+/// The writing end of the ring, fed as a sink.
+pub struct Telemetry {
+    writer: Writer,
+    status: Status,
+    digest: [u8; 32],
+    pending: BTreeMap<PartId, Seen>,
+    latency: Times,
+    sequence: u64,
+    allocations: Counts,
+    since_last: u32,
+}
+
+impl Telemetry {
+    /// Opens the ring of station `about.station` in the usual directory.
+    pub fn open(about: &About<'_>) -> Result<Telemetry, Error> {
+        let path = jidoka_telemetry::ring_path(&jidoka_telemetry::default_dir()?, about.station)?;
+        Ok(Telemetry::new(Writer::open(&path, CAPACITY)?, about))
+    }
+
+    /// Writes to an open ring.
+    pub fn new(writer: Writer, about: &About<'_>) -> Telemetry {
+        let model = about.model.file_name().unwrap_or_default().to_string_lossy();
+        let status = Status {
+            state: State::Starting.code(),
+            started_unix_us: unix_us(),
+            threshold: about.threshold as f32,
+            station: Name::new(about.station),
+            recipe: Name::new("1"),
+            model: Name::new(&model),
+            ..Status::default()
+        };
+        let mut telemetry = Telemetry {
+            writer,
+            status,
+            digest: digest(about.sha256),
+            pending: BTreeMap::new(),
+            latency: Times::new(),
+            sequence: 0,
+            allocations: Counts::now(),
+            since_last: 0,
+        };
+        telemetry.event(monotonic_us(), EventKind::Started, 0, about.station, "");
+        telemetry.event(monotonic_us(), EventKind::ModelLoaded, 0, &model, "");
+        telemetry.write_status();
+        telemetry
+    }
+
+    /// The last record.
+    pub fn end(&mut self, ended: &Ended) {
+        if let Some(inspected) = &ended.inspected {
+            self.status.dropped_frames = inspected.source.lost;
+            self.status.sealed_faults = inspected.page_faults;
+        }
+        self.status.state = State::Stopped.code();
+        self.event(monotonic_us(), EventKind::Stopped, 0, "", ended.reason.describe());
+        self.write_status();
+    }
+
+    fn event(&mut self, at_us: u64, kind: EventKind, value: i64, subject: &str, detail: &str) {
+        self.writer.event(&EventRecord {
+            at_us,
+            at_unix_us: wall_time_of(at_us),
+            kind: kind.code(),
+            value,
+            subject: Name::new(subject),
+            detail: Name::new(detail),
+            ..EventRecord::default()
+        });
+    }
+
+    fn part_left(&mut self, left: &Departure, at_us: u64) {
+        let verdict = match left.outcome {
+            Outcome::Pass => Verdict::Pass,
+            Outcome::Reject { .. } => Verdict::Reject,
+            Outcome::Missed => Verdict::Missed,
+        };
+        self.status.parts += 1;
+        *match verdict {
+            Verdict::Pass => &mut self.status.passed,
+            Verdict::Reject => &mut self.status.rejected,
+            Verdict::Missed => &mut self.status.missed,
+        } += 1;
+        self.status.consecutive_rejects =
+            if verdict == Verdict::Pass { 0 } else { self.status.consecutive_rejects.saturating_add(1) };
+        let seen = self.pending.remove(&left.part.id);
+        let decided_at_us = left.evidence.map_or(at_us, |evidence| evidence.decided_at.as_u64());
+        self.sequence += 1;
+        self.writer.verdict(&VerdictRecord {
+            sequence: self.sequence,
+            part: left.part.id.0,
+            captured_at_us: left.part.captured_at.as_u64(),
+            decided_at_us,
+            decided_unix_us: wall_time_of(decided_at_us),
+            verdict: verdict.code(),
+            score: left.evidence.map_or(f32::NAN, |evidence| evidence.score.0),
+            threshold: self.status.threshold,
+            frame: left.evidence.map_or(0, |evidence| evidence.sequence),
+            stages: seen.map(|seen| stage_times(&seen)).unwrap_or_default(),
+            allocations: std::mem::take(&mut self.since_last),
+            model_digest: self.digest,
+            recipe: self.status.recipe,
+            ..VerdictRecord::default()
+        });
+    }
+
+    fn write_status(&mut self) {
+        let now = Counts::now();
+        let fresh = now.since(&self.allocations).total();
+        self.allocations = now;
+        self.since_last = self.since_last.saturating_add(fresh as u32);
+        self.status.sealed_allocations += fresh;
+        self.status.heartbeat_at_us = monotonic_us();
+        let latency = self.latency.summary();
+        self.status.p50_us = latency.p50_us as u32;
+        self.status.p99_us = latency.p99_us as u32;
+        self.status.max_us = latency.max_us as u32;
+        self.writer.status(&self.status);
+    }
+}
+
+impl Sink for Telemetry {
+    fn seen(&mut self, seen: &Seen) {
+        self.status.frames += 1;
+        if self.latency.count() >= WINDOW_PARTS {
+            self.latency.clear();
+        }
+        self.latency.add(seen.laps.total);
+        if self.pending.len() >= MOST_PENDING {
+            self.pending.pop_first();
+        }
+        self.pending.insert(seen.part.id, *seen);
+    }
+
+    fn note(&mut self, note: &Note) {
+        let at_us = note.at.as_u64();
+        match note.what {
+            What::Left(left) => self.part_left(&left, at_us),
+            What::Lost { first, count } => {
+                self.status.parts += count;
+                self.status.missed += count;
+                self.event(at_us, EventKind::Overrun, count as i64, "lost triggers", &first.0.to_string());
+            }
+            What::Raised(alarm) => {
+                self.status.alarms |= alarm_bit(alarm);
+                self.event(at_us, EventKind::Alarm, 0, alarm.name(), "");
+            }
+            What::Acknowledged => {
+                self.status.alarms = 0;
+                self.event(at_us, EventKind::AlarmCleared, 0, "", "");
+            }
+            What::Mode(mode) => {
+                let state = match mode {
+                    Mode::Starting => State::Starting,
+                    Mode::Running => State::Running,
+                    Mode::Holding { .. } => State::Fault,
+                    Mode::Stopped => State::Stopped,
+                };
+                self.status.state = state.code();
+            }
+            What::Recipe(recipe) => {
+                self.status.recipe = Name::new(&recipe.0.to_string());
+                self.event(at_us, EventKind::RecipeChanged, i64::from(recipe.0), "", "");
+            }
+            What::PinFailed(signal) => self.event(at_us, EventKind::LineFault, 0, signal.name(), ""),
+            What::PulseOn { .. } | What::PulseOff { .. } => {}
+        }
+    }
+
+    fn rest(&mut self) {
+        if monotonic_us() >= self.status.heartbeat_at_us + STATUS_PERIOD_US {
+            self.write_status();
+        }
+    }
+}
+
+fn stage_times(seen: &Seen) -> StageTimes {
+    let us = |time: Duration| time.as_micros().min(u128::from(u32::MAX)) as u32;
+    let laps = &seen.laps;
+    StageTimes {
+        capture_us: us(laps.total.saturating_sub(laps.prepare + laps.infer + laps.judge)),
+        prepare_us: us(laps.prepare),
+        infer_us: us(laps.infer),
+        judge_us: us(laps.judge),
+        hand_over_us: 0,
+        total_us: us(laps.total),
+    }
+}
+
+/// The wall clock at a moment of the monotonic clock not long ago.
+fn wall_time_of(at_us: u64) -> u64 {
+    unix_us().saturating_sub(monotonic_us().saturating_sub(at_us))
+}
+
+fn alarm_bit(alarm: Alarm) -> u32 {
+    1 << alarm as u32
+}
+
+fn digest(sha256: &str) -> [u8; 32] {
+    std::array::from_fn(|index| {
+        sha256.get(2 * index..2 * index + 2).and_then(|pair| u8::from_str_radix(pair, 16).ok()).unwrap_or(0)
+    })
+}

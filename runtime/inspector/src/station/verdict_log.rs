@@ -1,0 +1,229 @@
+//! The verdict log: one JSON object a line, a line for every part and every edge of an ejector.
+//!
+//! | event | members |
+//! |---|---|
+//! | `start` | `station`, `model`, `threshold`, `at_us` |
+//! | `part` | `part`, `sequence`, `verdict` (`pass`, `reject`, `missed`), `why`, `score`, `captured_us`, `decided_us`, `pulse`, `judged` (why the loop decided, where the line overruled it), times of the stages |
+//! | `pulse_on` | `pulse`, `part`, `ejector`, `at_us`, `delay_us` (from the part's exposure), `late_us` |
+//! | `pulse_off` | `pulse`, `ejector`, `at_us`, `width_us` |
+//! | `lost` | `first`, `count`: parts whose trigger was lost between the threads |
+//! | `alarm`, `acknowledged`, `mode`, `pin_failed` | what the name says, and `at_us` |
+//! | `end` | `reason` and the counts |
+//!
+//! All times are microseconds of `CLOCK_MONOTONIC`. Every part has one `part` line, every pulse one `pulse_on` and one
+//! `pulse_off`: the log matches the wires one to one.
+
+use std::collections::BTreeMap;
+use std::io::Write;
+
+use jidoka_line::{Departure, Mode, Note, Outcome, PartId, PulseId, What, Why};
+use serde_json::{Value, json};
+
+use super::Ended;
+use super::record::{Seen, Sink};
+
+/// Parts whose times are remembered until they leave; more than can be in flight.
+const MOST_PENDING: usize = 1024;
+
+/// Writes the log. A destination that fails (a full disk, a reader that has gone) costs lines, which are counted and
+/// complained about once; never a part.
+pub struct VerdictLog {
+    out: Box<dyn Write>,
+    name: String,
+    pending: BTreeMap<PartId, Seen>,
+    on_since: BTreeMap<PulseId, u64>,
+    failed: bool,
+    /// Lines that could not be written.
+    pub lost: u64,
+}
+
+impl VerdictLog {
+    /// A log to `out`, which complaints call `name`.
+    pub fn new(out: Box<dyn Write>, name: String) -> VerdictLog {
+        VerdictLog { out, name, pending: BTreeMap::new(), on_since: BTreeMap::new(), failed: false, lost: 0 }
+    }
+
+    /// Writes one line.
+    pub fn line(&mut self, value: &Value) {
+        let written = writeln!(self.out, "{value}");
+        self.note_failure(written);
+    }
+
+    fn note_failure(&mut self, written: std::io::Result<()>) {
+        match written {
+            Ok(()) => self.failed = false,
+            Err(error) => {
+                self.lost += 1;
+                if !std::mem::replace(&mut self.failed, true) {
+                    log::error!("{}: cannot write the verdict log: {error}; inspection goes on", self.name);
+                }
+            }
+        }
+    }
+
+    fn part(&mut self, left: &Departure) -> Value {
+        let seen = self.pending.remove(&left.part.id);
+        let (verdict, pulse) = match left.outcome {
+            Outcome::Pass => ("pass", None),
+            Outcome::Reject { pulse, .. } => ("reject", Some(pulse.0)),
+            Outcome::Missed => ("missed", None),
+        };
+        let evidence = left.evidence;
+        let mut value = json!({
+            "event": "part",
+            "part": left.part.id.0,
+            "verdict": verdict,
+            "why": why_word(left.why),
+            "captured_us": left.part.captured_at.as_u64(),
+        });
+        if let Some(pulse) = pulse {
+            value["pulse"] = pulse.into();
+        }
+        if let Some(evidence) = evidence {
+            value["sequence"] = evidence.sequence.into();
+            value["score"] = json!(finite(evidence.score.0));
+            value["decided_us"] = evidence.decided_at.as_u64().into();
+            value["model"] = hex(&evidence.model.0).into();
+        }
+        if let Some(seen) = seen {
+            let us = |time: std::time::Duration| time.as_micros() as u64;
+            value["prepare_us"] = us(seen.laps.prepare).into();
+            value["infer_us"] = us(seen.laps.infer).into();
+            value["latency_us"] = us(seen.laps.total).into();
+            if seen.why != left.why {
+                // The line overruled the loop: late, stale, too close to a neighbour.
+                value["judged"] = why_word(seen.why).into();
+            }
+            if let Some(truth) = seen.truth {
+                value["truth"] = truth.name().into();
+            }
+        }
+        value
+    }
+
+    /// The last line.
+    pub fn end(&mut self, ended: &Ended) {
+        let mut value = json!({ "event": "end", "reason": ended.reason.describe() });
+        if let Some(inspected) = &ended.inspected {
+            value["frames"] = inspected.frames.into();
+            value["latency"] = json!(inspected.total.summary());
+            value["frames_lost"] = inspected.source.lost.into();
+            value["reopened"] = inspected.reopened.into();
+            value["page_faults"] = inspected.page_faults.into();
+        }
+        if let Some(acted) = &ended.acted {
+            let counters = &acted.counters;
+            value["parts"] = counters.triggered.into();
+            value["passed"] = counters.passed.into();
+            value["rejected"] = counters.rejected.into();
+            value["missed"] = counters.missed.into();
+            value["pulses"] = counters.pulses.into();
+            value["lateness"] = json!(acted.lateness.summary());
+            value["records_lost"] =
+                (acted.notes_lost + ended.inspected.as_ref().map_or(0, |inspected| inspected.records_lost)).into();
+        }
+        value["allocations"] = ended.allocations.total().into();
+        value["log_lines_lost"] = self.lost.into();
+        self.line(&value);
+        self.rest();
+    }
+}
+
+impl Sink for VerdictLog {
+    fn seen(&mut self, seen: &Seen) {
+        if self.pending.len() >= MOST_PENDING {
+            self.pending.pop_first();
+        }
+        self.pending.insert(seen.part.id, *seen);
+    }
+
+    fn note(&mut self, note: &Note) {
+        let at_us = note.at.as_u64();
+        let value = match note.what {
+            What::PulseOn { pulse, ejector, part, late, .. } => {
+                self.on_since.insert(pulse, at_us);
+                let captured_us = self.pending.get(&part).map(|seen| seen.part.captured_at.as_u64());
+                json!({
+                    "event": "pulse_on", "pulse": pulse.0, "part": part.0, "ejector": ejector.0, "at_us": at_us,
+                    "delay_us": captured_us.map(|captured_us| at_us.saturating_sub(captured_us)), "late_us": late,
+                })
+            }
+            What::PulseOff { pulse, ejector } => {
+                let width_us = self.on_since.remove(&pulse).map(|on_us| at_us.saturating_sub(on_us));
+                json!({
+                    "event": "pulse_off", "pulse": pulse.0, "ejector": ejector.0, "at_us": at_us, "width_us": width_us,
+                })
+            }
+            What::Left(left) => self.part(&left),
+            What::Lost { first, count } => json!({ "event": "lost", "first": first.0, "count": count }),
+            What::Raised(alarm) => {
+                log::warn!("alarm: {}", alarm.name());
+                json!({ "event": "alarm", "alarm": alarm.name(), "at_us": at_us })
+            }
+            What::Acknowledged => json!({ "event": "acknowledged", "at_us": at_us }),
+            What::Mode(mode) => {
+                log::info!("the line is {}", mode_word(mode));
+                json!({ "event": "mode", "mode": mode_word(mode), "at_us": at_us })
+            }
+            What::Recipe(recipe) => json!({ "event": "recipe", "recipe": recipe.0, "at_us": at_us }),
+            What::PinFailed(signal) => {
+                log::error!("the pin of {} could not be set", signal.name());
+                json!({ "event": "pin_failed", "signal": signal.name(), "at_us": at_us })
+            }
+        };
+        self.line(&value);
+    }
+
+    fn rest(&mut self) {
+        let flushed = self.out.flush();
+        self.note_failure(flushed);
+    }
+}
+
+/// JSON has no way to write "not a number".
+fn finite(score: f32) -> Option<f32> {
+    score.is_finite().then_some(score)
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn mode_word(mode: Mode) -> &'static str {
+    match mode {
+        Mode::Starting => "starting",
+        Mode::Running => "running",
+        Mode::Holding { .. } => "holding",
+        Mode::Stopped => "stopped",
+    }
+}
+
+/// A reason as one word of the log.
+pub fn why_word(why: Why) -> &'static str {
+    match why {
+        Why::Good => "good",
+        Why::Score => "score",
+        Why::Pixels => "pixels",
+        Why::Region => "region",
+        Why::Band => "band",
+        Why::Sample => "sample",
+        Why::NoScore => "no_score",
+        Why::BadFrame => "bad_frame",
+        Why::Engine => "engine",
+        Why::Absent => "absent",
+        Why::Late => "late",
+        Why::Stale => "stale",
+        Why::TooClose => "too_close",
+        Why::Merged => "merged",
+        Why::Held => "held",
+        Why::NoRoom => "no_room",
+        Why::LostTrigger => "lost_trigger",
+        Why::WindowGone => "window_gone",
+        Why::Unconfirmed => "unconfirmed",
+        Why::Stopped => "stopped",
+        Why::TooFewFrames => "too_few_frames",
+        Why::PinFailed => "pin_failed",
+        Why::Mismatch => "mismatch",
+        Why::Touched => "touched",
+    }
+}

@@ -1,0 +1,5 @@
+//! The program as a whole: what it does with good input, and what it says to bad.
+
+mod common;
+mod flow;
+mod refusals;
