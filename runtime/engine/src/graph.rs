@@ -3,7 +3,7 @@
 //! Small on purpose: one operator for every way of moving data, one for every chain of elementwise arithmetic, and so on.
 //! Weights are inside the operators. What has no operator here is kept as a [`Op::Tract`] node.
 
-use crate::kernels::{Clamp, Window};
+use crate::kernels::{Bytes, Clamp, Scale, Window};
 use crate::model::DType;
 use std::sync::Arc;
 use tract_onnx::prelude::{Tensor, TypedFact, TypedOp};
@@ -19,6 +19,8 @@ pub(crate) struct Value {
     pub dtype: DType,
     /// The content, where it is known at plan time.
     pub constant: Option<Arc<Tensor>>,
+    /// The zero point of bytes that lie as [`crate::layout::Quads`].
+    pub zero: Option<i8>,
 }
 
 /// One operation.
@@ -41,7 +43,7 @@ pub(crate) struct Graph {
 
 impl Graph {
     pub fn add_value(&mut self, name: &str, shape: &[usize], dtype: DType) -> ValueId {
-        self.values.push(Value { name: name.to_string(), shape: shape.to_vec(), dtype, constant: None });
+        self.values.push(Value { name: name.to_string(), shape: shape.to_vec(), dtype, constant: None, zero: None });
         self.values.len() - 1
     }
 }
@@ -71,6 +73,18 @@ pub(crate) enum Op {
     Cast,
     /// The least squared distance from each query to any row of the bank. Input: queries.
     Nearest(Arc<Nearest>),
+    /// `f32` image to bytes.
+    Quantise(Quant),
+    /// Bytes to `f32` image.
+    Dequantise(Quant),
+    /// Convolution of bytes.
+    ConvInt8(Arc<ConvInt8>),
+    /// Sum of two images of bytes.
+    AddInt8(AddInt8),
+    /// Pooling of bytes.
+    PoolInt8(PoolInt8),
+    /// Bytes of one scale to bytes of another.
+    Rescale(Scale, Scale),
     /// An operator without a step, run by tract.
     Tract(Arc<Foreign>),
 }
@@ -257,6 +271,47 @@ pub(crate) struct Nearest {
     pub add_query_norm: bool,
 }
 
+/// A quantisation or dequantisation, and how tract has it, for where it cannot be folded.
+#[derive(Clone, Debug)]
+pub(crate) struct Quant {
+    pub scale: Scale,
+    pub foreign: Arc<Foreign>,
+}
+
+/// A convolution of bytes with its weights.
+#[derive(Debug)]
+pub(crate) struct ConvInt8 {
+    /// `[out][in][height][width]`, or `[channel][height][width]` where depthwise.
+    pub weights: Vec<i8>,
+    /// In the scale of the sums.
+    pub bias: Vec<i32>,
+    /// For each channel: scale of the input times scale of the weights over scale of the output.
+    pub scale: Vec<f32>,
+    pub depthwise: bool,
+    pub window: Window,
+    pub from: Scale,
+    pub to: Scale,
+    pub range: Bytes,
+}
+
+/// A sum of bytes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct AddInt8 {
+    pub from: [Scale; 2],
+    pub to: Scale,
+    pub range: Bytes,
+}
+
+/// A pool of bytes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct PoolInt8 {
+    pub window: Window,
+    pub from: Scale,
+    pub to: Scale,
+    /// For the mean: scale of the input over scale of the output over the taps. None for the maximum.
+    pub scale: Option<f32>,
+}
+
 /// A node of tract's graph, with the facts of its inputs.
 #[derive(Debug)]
 pub(crate) struct Foreign {
@@ -280,6 +335,13 @@ impl Op {
             Op::Reshape => "reshape".into(),
             Op::Cast => "cast".into(),
             Op::Nearest(_) => "nearest".into(),
+            Op::Quantise(_) => "quantise".into(),
+            Op::Dequantise(_) => "dequantise".into(),
+            Op::ConvInt8(c) if c.depthwise => "depthwise int8".into(),
+            Op::ConvInt8(_) => "conv int8".into(),
+            Op::AddInt8(_) => "add int8".into(),
+            Op::PoolInt8(_) => "pool int8".into(),
+            Op::Rescale(..) => "rescale int8".into(),
             Op::Tract(f) => f.op.name().to_string(),
         }
     }

@@ -5,6 +5,7 @@
 
 mod chain;
 mod conv;
+mod int8;
 mod nearest;
 
 use crate::graph::{Graph, Op, ValueId};
@@ -15,6 +16,7 @@ pub(crate) fn fuse(graph: &mut Graph) {
     while apply(graph, &[nearest::nearest]) {}
     while apply(graph, &[conv::stride, conv::scale, conv::clamp, conv::residual, chain::chain]) {}
     prune(graph);
+    int8::fold(graph);
 }
 
 /// A rule: whether it changed the graph at this node.

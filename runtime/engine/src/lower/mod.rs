@@ -7,6 +7,7 @@ mod arith;
 mod conv;
 mod matmul;
 mod moves;
+mod quant;
 mod sample;
 
 use crate::Error;
@@ -14,7 +15,7 @@ use crate::graph::{Foreign, Graph, Node, Op, Value, ValueId};
 use crate::model::{DType, Model};
 use std::collections::HashMap;
 use std::sync::Arc;
-use tract_core::internal::{OutletId, TypedModel, TypedNode};
+use tract_core::internal::{OutletId, TractResult, TypedFact, TypedModel, TypedNode};
 use tract_core::ops::identity::Identity;
 use tract_core::ops::source::TypedSource;
 
@@ -76,6 +77,8 @@ fn lower_node(
 ) -> Result<(), String> {
     let known: Option<Vec<ValueId>> = node.inputs.iter().map(|i| ids.get(i).copied()).collect();
     let outputs: Vec<ValueId> = (0..node.outputs.len()).map(|slot| ids[&OutletId::new(node.id, slot)]).collect();
+    let facts = node.inputs.iter().map(|i| tract.outlet_fact(*i).cloned());
+    let facts: Vec<TypedFact> = facts.collect::<TractResult<_>>().map_err(|e| format!("{e:#}"))?;
     if let Some(inputs) = &known {
         if node.op_is::<Identity>() {
             ids.insert(OutletId::new(node.id, 0), inputs[0]);
@@ -90,7 +93,8 @@ fn lower_node(
             .or_else(|| arith::lower(&site))
             .or_else(|| moves::lower(&site))
             .or_else(|| sample::lower(&site))
-            .or_else(|| matmul::lower(&site));
+            .or_else(|| matmul::lower(&site))
+            .or_else(|| quant::lower(&site, &facts));
         if let Some((op, taken)) = lowered {
             let inputs = taken.into_iter().map(|i| inputs[i]).collect();
             graph.nodes.push(Node { name: node.name.clone(), op, inputs, outputs });
@@ -98,14 +102,9 @@ fn lower_node(
         }
     }
     // Constants stay inside the fallback, so only what flows is an input.
-    let mut facts = Vec::new();
     let mut inputs = Vec::new();
-    for outlet in &node.inputs {
-        let fact = tract.outlet_fact(*outlet).map_err(|e| format!("{e:#}"))?.clone();
-        if fact.konst.is_none() {
-            inputs.push(*ids.get(outlet).ok_or("it reads a shape that depends on the data")?);
-        }
-        facts.push(fact);
+    for (outlet, _) in node.inputs.iter().zip(&facts).filter(|(_, fact)| fact.konst.is_none()) {
+        inputs.push(*ids.get(outlet).ok_or("it reads a shape that depends on the data")?);
     }
     let op = Op::Tract(Arc::new(Foreign { op: node.op.clone(), inputs: facts }));
     graph.nodes.push(Node { name: node.name.clone(), op, inputs, outputs });

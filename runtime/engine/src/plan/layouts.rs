@@ -4,7 +4,7 @@
 //! the value simply has it; where someone cannot (a reshape, a fallback, the caller), or where two readers want different
 //! things in the padding, a padded copy is made.
 
-use crate::graph::{Copy, Graph, Node, Op, Part, PoolKind, ValueId};
+use crate::graph::{Copy, Graph, Node, Op, Part, PoolKind, Value, ValueId};
 use crate::layout::Pads;
 use crate::model::DType;
 
@@ -17,11 +17,12 @@ pub(crate) struct Layout {
 
 /// The layout of every value. Adds copies to the graph where needed.
 pub(super) fn assign(graph: &mut Graph) -> Vec<Layout> {
-    let mut layouts = vec![Layout::default(); graph.values.len()];
+    let plain = |v: &Value| Layout { pads: Pads::default(), fill: v.zero.map_or(0.0, f32::from) };
+    let mut layouts: Vec<Layout> = graph.values.iter().map(plain).collect();
     let mut copies: Vec<(usize, Node)> = Vec::new();
     for value in 0..graph.values.len() {
         let free = steps_over_padding(graph, value);
-        for fill in [0.0, f32::NEG_INFINITY] {
+        for fill in [layouts[value].fill, f32::NEG_INFINITY] {
             let readers: Vec<usize> = (0..graph.nodes.len())
                 .filter(|n| graph.nodes[*n].inputs.first() == Some(&value))
                 .filter(|n| wish(graph, &graph.nodes[*n]).is_some_and(|w| w.fill == fill))
@@ -31,7 +32,7 @@ pub(super) fn assign(graph: &mut Graph) -> Vec<Layout> {
             if pads == Pads::default() {
                 continue;
             }
-            if free && fill == 0.0 {
+            if free && fill == layouts[value].fill {
                 layouts[value] = Layout { pads, fill };
                 continue;
             }
@@ -52,12 +53,17 @@ pub(super) fn assign(graph: &mut Graph) -> Vec<Layout> {
     layouts
 }
 
-/// A residual lies as the output that it is added to: both take the padding of both, or a copy is made.
+/// A residual lies as the output that it is added to, summands of bytes as each other: both take the padding of both, or a copy is made.
 fn align_residuals(graph: &mut Graph, layouts: &mut Vec<Layout>, copies: &mut Vec<(usize, Node)>) {
-    let pairs: Vec<(usize, ValueId, ValueId)> = (0..graph.nodes.len())
-        .filter(|n| matches!(graph.nodes[*n].op, Op::Conv(_)))
-        .filter_map(|n| Some((n, *graph.nodes[n].inputs.get(1)?, graph.nodes[n].outputs[0])))
-        .collect();
+    let pair = |n: usize| {
+        let node = &graph.nodes[n];
+        match node.op {
+            Op::Conv(_) => Some((n, *node.inputs.get(1)?, node.outputs[0])),
+            Op::AddInt8(_) => Some((n, node.inputs[1], node.inputs[0])),
+            _ => None,
+        }
+    };
+    let pairs: Vec<(usize, ValueId, ValueId)> = (0..graph.nodes.len()).filter_map(pair).collect();
     let mut changed = true;
     while changed {
         changed = false;
@@ -65,7 +71,7 @@ fn align_residuals(graph: &mut Graph, layouts: &mut Vec<Layout>, copies: &mut Ve
             let pads = layouts[*residual].pads.union(layouts[*output].pads);
             for value in [*residual, *output] {
                 if layouts[value].pads != pads && steps_over_padding(graph, value) {
-                    layouts[value] = Layout { pads, fill: 0.0 };
+                    layouts[value].pads = pads;
                     changed = true;
                 }
             }
@@ -92,6 +98,8 @@ fn wish(graph: &Graph, node: &Node) -> Option<Layout> {
             Layout { pads: pool.window.pads, fill: f32::NEG_INFINITY }
         }
         Op::Pool(pool) => Layout { pads: pool.window.pads, fill: 0.0 },
+        Op::ConvInt8(conv) => Layout { pads: conv.window.pads, fill: f32::from(conv.from.zero) },
+        Op::PoolInt8(pool) => Layout { pads: pool.window.pads, fill: f32::from(pool.from.zero) },
         _ => return None,
     };
     (layout.pads != Pads::default()).then_some(layout)

@@ -1,7 +1,7 @@
 //! Where a value lies: its slot, and how far its elements are apart.
 
 use crate::graph::Value;
-use crate::layout::{Grid, Planes, SLACK_CELLS};
+use crate::layout::{Grid, Planes, Quads, SLACK_CELLS};
 use crate::memory::Slot;
 use crate::model::DType;
 use crate::plan::layouts::Layout;
@@ -18,6 +18,8 @@ pub(crate) struct Place {
     pub start: usize,
     /// For images (rank 3 or 4, `f32`): the channel planes.
     pub planes: Option<Planes>,
+    /// For images of bytes: the blocks of channels.
+    pub quads: Option<Quads>,
     /// What the padding holds.
     pub fill: f32,
 }
@@ -37,6 +39,7 @@ impl Place {
             strides,
             start: 0,
             planes: None,
+            quads: None,
             fill: layout.fill,
         };
         let image = match place.shape[..] {
@@ -50,6 +53,9 @@ impl Place {
             place.strides = strides[4 - place.shape.len()..].to_vec();
             place.start = planes.grid.cell(0, 0);
             place.planes = Some(planes);
+        }
+        if let Some((channels, _, h, w)) = image.filter(|_| value.zero.is_some()) {
+            place.quads = Some(Quads { channels, grid: Grid::new(h, w, layout.pads) });
         }
         place
     }
@@ -69,12 +75,15 @@ impl Place {
 
     /// Bytes that the slot needs, padding and slack included.
     pub fn bytes(&self) -> usize {
+        if let Some(quads) = self.quads {
+            return quads.bytes();
+        }
         let elements = self.planes.map_or(self.elements() + SLACK_CELLS, |p| p.elements());
         elements * self.dtype.size_bytes()
     }
 
     /// Whether the elements lie in order without gaps.
     pub fn is_dense(&self) -> bool {
-        self.planes.is_none_or(|p| p.grid.is_dense())
+        self.quads.is_none() && self.planes.is_none_or(|p| p.grid.is_dense())
     }
 }

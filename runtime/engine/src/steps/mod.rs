@@ -7,6 +7,7 @@ mod conv;
 mod copy;
 mod depthwise;
 mod foreign;
+mod int8;
 mod matmul;
 mod nearest;
 mod pool;
@@ -91,6 +92,11 @@ pub(crate) fn build(
         Op::Cast => cast::build(&inputs[0], out)?,
         Op::Tract(node_of_tract) => foreign::build(&node.name, node_of_tract, inputs, outputs)?,
         Op::Nearest(search) => nearest::build(build, search, &inputs[0], out)?,
+        Op::Quantise(quant) => int8::quantise(build, quant.scale, &inputs[0], out)?,
+        Op::Dequantise(quant) => int8::dequantise(build, quant.scale, &inputs[0], out)?,
+        Op::ConvInt8(_) | Op::AddInt8(_) | Op::PoolInt8(_) | Op::Rescale(..) => {
+            int8::build(build, &node.op, inputs, out)?
+        }
         Op::Reshape => return Err("it has no step".into()),
     };
     Ok(Planned {

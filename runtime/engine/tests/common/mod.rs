@@ -120,6 +120,54 @@ impl Net {
         name
     }
 
+    pub fn constant_bytes(&mut self, dims: &[usize], values: &[u8], signed: bool) -> String {
+        let name = self.fresh("b");
+        let dims = dims.iter().map(|d| *d as i64).collect();
+        let raw_data = values.to_vec().into();
+        let data_type = if signed { 3 } else { 2 };
+        let tensor = TensorProto { name: name.clone(), dims, data_type, raw_data, ..Default::default() };
+        self.graph.initializer.push(tensor);
+        name
+    }
+
+    /// Quantises to bytes and back, as QDQ exports do everywhere.
+    pub fn qdq(&mut self, x: &str, scale: f32, zero: u8, signed: bool) -> String {
+        let scale = self.constant(&[], &[scale]);
+        let zero = self.constant_bytes(&[], &[zero], signed);
+        let bytes = self.node("QuantizeLinear", &[x, &scale, &zero], vec![]);
+        self.node("DequantizeLinear", &[&bytes, &scale, &zero], vec![])
+    }
+
+    /// A convolution whose weights are bytes with a step for each channel.
+    #[allow(clippy::too_many_arguments)] // as many as a convolution has
+    pub fn conv_bytes(
+        &mut self,
+        x: &str,
+        ci: usize,
+        co: usize,
+        k: usize,
+        stride: usize,
+        pad: usize,
+        group: usize,
+    ) -> String {
+        let count = co * ci / group * k * k;
+        let bytes: Vec<u8> =
+            (0..count).map(|i| if i % 29 == 0 { 127 } else { (self.random.below(255) as i32 - 127) as u8 }).collect();
+        let fan = (ci / group * k * k) as f32;
+        let steps: Vec<f32> = (0..co).map(|_| (self.random.unit() * 0.3 + 1.0) / fan.sqrt() / 127.0).collect();
+        let weights = self.constant_bytes(&[co, ci / group, k, k], &bytes, true);
+        let (steps, zeros) = (self.constant(&[co], &steps), self.constant_bytes(&[co], &vec![0; co], true));
+        let weights = self.node("DequantizeLinear", &[&weights, &steps, &zeros], vec![int("axis", 0)]);
+        let bias = self.noise(&[co], 0.1);
+        let attributes = vec![
+            ints("kernel_shape", &[k as i64; 2]),
+            ints("strides", &[stride as i64; 2]),
+            ints("pads", &[pad as i64; 4]),
+            int("group", group as i64),
+        ];
+        self.node("Conv", &[x, &weights, &bias], attributes)
+    }
+
     pub fn noise(&mut self, dims: &[usize], scale: f32) -> String {
         let values = self.random.floats(dims.iter().product(), scale);
         self.constant(dims, &values)

@@ -1,0 +1,128 @@
+//! Steps on bytes: convolution, sum, pools, and the ways in and out.
+
+use super::{Build, Made, Step, planes};
+use crate::RunError;
+use crate::graph::{AddInt8, ConvInt8, Op, PoolInt8};
+use crate::kernels::{Bytes, Kernels, Requantise, Scale};
+use crate::kernels::{ConvInt8 as PackedConv, DepthwiseInt8};
+use crate::layout::{Planes, Quads};
+use crate::memory::{Memory, Slot};
+use crate::plan::Place;
+
+/// What a step on bytes does.
+enum Work {
+    Conv(PackedConv),
+    Depthwise(DepthwiseInt8),
+    Add { other: Slot, add: AddInt8 },
+    Max(PoolInt8),
+    Mean(PoolInt8, f32),
+    Rescale(Scale, Scale),
+}
+
+struct OnBytes {
+    kernels: Kernels,
+    work: Work,
+    from: (Slot, Quads),
+    to: (Slot, Quads),
+}
+
+fn quads(place: &Place) -> Result<Quads, String> {
+    place.quads.ok_or_else(|| format!("expected bytes, got {:?} of shape {:?}", place.dtype, place.shape))
+}
+
+pub(super) fn build(build: &Build, op: &Op, inputs: &[Place], out: &Place) -> Result<Made, String> {
+    let kernels = build.tiles.kernels;
+    let (from, to) = (quads(&inputs[0])?, quads(out)?);
+    let mut macs = 0;
+    let (work, detail) = match op {
+        Op::ConvInt8(conv) => {
+            macs = (conv.weights.len() * to.grid.height * to.grid.width) as u64;
+            pack(&kernels, conv, &from)
+        }
+        Op::AddInt8(add) if quads(&inputs[1])? == from => {
+            (Work::Add { other: inputs[1].slot, add: *add }, String::new())
+        }
+        Op::AddInt8(_) => return Err("the summands lie differently".into()),
+        Op::PoolInt8(pool) => {
+            let [rows, cols] = pool.window.kernel;
+            let work = pool.scale.map_or(Work::Max(*pool), |scale| Work::Mean(*pool, scale));
+            (work, format!("{rows}x{cols}"))
+        }
+        Op::Rescale(a, b) => (Work::Rescale(*a, *b), String::new()),
+        _ => return Err("it is no operation on bytes".into()),
+    };
+    let step = OnBytes { kernels, work, from: (inputs[0].slot, from), to: (out.slot, to) };
+    Ok(Made { macs, detail, ..Made::simple(step) })
+}
+
+fn pack(kernels: &Kernels, conv: &ConvInt8, from: &Quads) -> (Work, String) {
+    let Bytes { low, high } = conv.range;
+    let requantise = Requantise { scale: &conv.scale, zero: conv.to.zero, low, high };
+    let (window, zero) = (&conv.window, conv.from.zero);
+    let [rows, cols] = window.kernel;
+    let detail = format!("{rows}x{cols} /{} {}", window.stride[0], kernels.isa());
+    let work = if conv.depthwise {
+        Work::Depthwise(kernels.pack_depthwise_int8(window, zero, &conv.weights, &conv.bias, &requantise))
+    } else {
+        Work::Conv(kernels.pack_conv_int8(window, from, zero, &conv.weights, &conv.bias, &requantise))
+    };
+    (work, detail)
+}
+
+impl Step for OnBytes {
+    fn run(&mut self, memory: &mut Memory, _: Slot) -> Result<(), RunError> {
+        let OnBytes { kernels, work, from: (from, source), to: (to, output) } = self;
+        let (rest, dst) = memory.split::<i8>(*to);
+        let src = rest.read::<i8>(*from);
+        match work {
+            Work::Conv(conv) => kernels.conv_int8(conv, src, dst, &output.grid, 0..conv.channels()),
+            Work::Depthwise(packed) => kernels.depthwise_int8(packed, 0, src, source, dst, output),
+            Work::Add { other, add } => {
+                let scales = (add.from[0], add.from[1], add.to);
+                kernels.add_int8(scales, add.range, src, rest.read(*other), source, dst, output);
+            }
+            Work::Max(pool) => kernels.max_pool_int8(&pool.window, src, source, dst, output),
+            Work::Mean(pool, scale) => {
+                let requantise = Requantise { scale: &[*scale], zero: pool.to.zero, low: -128, high: 127 };
+                kernels.average_pool_int8(&pool.window, pool.from.zero, &requantise, src, source, dst, output);
+            }
+            Work::Rescale(a, b) => kernels.rescale_int8((*a, *b), Bytes::ALL, src, source, dst, output),
+        }
+        Ok(())
+    }
+}
+
+/// From floats to bytes, or back.
+struct Edge {
+    kernels: Kernels,
+    scale: Scale,
+    floats: (Slot, Planes),
+    bytes: (Slot, Quads),
+    inward: bool,
+}
+
+/// The step that quantises.
+pub(super) fn quantise(build: &Build, scale: Scale, input: &Place, out: &Place) -> Result<Made, String> {
+    let (floats, bytes) = ((input.slot, planes(input)?), (out.slot, quads(out)?));
+    Ok(Made::simple(Edge { kernels: build.tiles.kernels, scale, floats, bytes, inward: true }))
+}
+
+/// The step that dequantises.
+pub(super) fn dequantise(build: &Build, scale: Scale, input: &Place, out: &Place) -> Result<Made, String> {
+    let (floats, bytes) = ((out.slot, planes(out)?), (input.slot, quads(input)?));
+    Ok(Made::simple(Edge { kernels: build.tiles.kernels, scale, floats, bytes, inward: false }))
+}
+
+impl Step for Edge {
+    fn run(&mut self, memory: &mut Memory, _: Slot) -> Result<(), RunError> {
+        let Edge { kernels, scale, floats: (floats, planes), bytes: (bytes, quads), inward } = self;
+        if *inward {
+            let (rest, dst) = memory.split::<i8>(*bytes);
+            kernels.quantise(*scale, rest.read::<f32>(*floats), planes, dst, quads);
+        } else {
+            let (rest, dst) = memory.split::<f32>(*floats);
+            kernels.dequantise(*scale, rest.read::<i8>(*bytes), quads, dst, planes);
+        }
+        Ok(())
+    }
+}
