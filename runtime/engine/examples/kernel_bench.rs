@@ -194,6 +194,20 @@ fn conv<'a>(kernels: Kernels, from: usize, to: usize, size: usize, kernel: usize
     }
 }
 
+fn winograd<'a>(kernels: Kernels, from: usize, to: usize, size: usize) -> Candidate<'a> {
+    let source = planes(from, size, 1);
+    let output = planes(to, size, 1);
+    let (src, mut dst) = (floats(source.elements()), floats(output.elements()));
+    let packed = kernels.pack_winograd(Pads::all(1), &source, &floats(to * from * 9), &floats(to), Clamp::RELU);
+    let mut scratch = vec![0.0; packed.scratch_len(&output.grid)];
+    Candidate {
+        name: format!("winograd f32 3x3 stride 1, {from} to {to} @ {size}, {}", kernels.isa()),
+        operations: 2.0 * (to * from * 9 * size * size) as f64,
+        is_int8: false,
+        run: Box::new(move || kernels.winograd(&packed, &src, None, &mut scratch, &mut dst, &output.grid)),
+    }
+}
+
 fn conv_int8<'a>(kernels: Kernels, from: usize, to: usize, size: usize, kernel: usize, stride: usize) -> Candidate<'a> {
     let pads = Pads::all((kernel - 1) / 2);
     let window = Window::square(kernel, stride, pads);
@@ -274,7 +288,11 @@ fn main() {
             candidates.push(depthwise(kernels, channels, size, kernel, stride));
             candidates.push(depthwise_int8(kernels, channels, size, kernel, stride));
         }
+        for (channels, size) in [(64, 56), (128, 28), (256, 14)] {
+            candidates.push(winograd(kernels, channels, channels, size));
+        }
         for (from, to, size, kernel, stride) in [
+            (128, 128, 28, 3, 1),
             (64, 64, 56, 3, 1),
             (128, 256, 126, 4, 1),
             (256, 256, 14, 3, 1),

@@ -5,6 +5,7 @@
 //! stride 2), because the padding lies inside the planes. So nothing is gathered or copied; the taps become a table of
 //! offsets, made once. Where source and output have the same pitch the rows are one long run, gaps included.
 
+use std::mem::MaybeUninit;
 use std::ops::Range;
 
 use super::aligned::Aligned;
@@ -112,6 +113,11 @@ pub(super) struct Cores {
     pub tile_rows: usize,
     pub run: Core,
 }
+
+/// The most of each that any tile has.
+const MOST_ROWS: usize = 8;
+const MOST_VECTORS: usize = 3;
+const MOST_LANES: usize = 16;
 
 /// Positions that are computed for all channels before the next ones, so that their activations stay in the second-level
 /// cache while the weights stream past.
@@ -292,13 +298,20 @@ impl Tile {
                 }
                 w = w.add(2 * PAIRS);
             }
-            let (low, high) = (S::splat(conv.clamp.low), S::splat(conv.clamp.high));
-            for (j, pair) in acc.iter().enumerate() {
-                for (l, row) in pair.iter().enumerate() {
-                    if 2 * j + l < self.rows {
-                        self.put::<S, NV>(row, (2 * j + l) * call.dst_plane, low, high);
-                    }
+            // Through memory, so that the loop above may keep its sums in registers: an array that is looped over here, where
+            // the compiler does not unroll, is one that lives in memory there.
+            let mut stage = MaybeUninit::<[[[f32; MOST_LANES]; MOST_VECTORS]; MOST_ROWS]>::uninit();
+            let staged = stage.as_mut_ptr().cast::<f32>();
+            for (j, pair) in acc.into_iter().enumerate() {
+                for v in 0..NV {
+                    S::store(staged.add((2 * j * MOST_VECTORS + v) * MOST_LANES), pair[0][v]);
+                    S::store(staged.add(((2 * j + 1) * MOST_VECTORS + v) * MOST_LANES), pair[1][v]);
                 }
+            }
+            let (low, high) = (S::splat(conv.clamp.low), S::splat(conv.clamp.high));
+            for r in 0..self.rows.min(2 * PAIRS) {
+                let row = staged.add(r * MOST_VECTORS * MOST_LANES);
+                self.put::<S, NV>(row, r * call.dst_plane, low, high);
             }
         }
         NV * S::LANES
@@ -306,8 +319,8 @@ impl Tile {
 
     /// Adds the residual, clamps and stores one channel's vectors.
     #[inline(always)]
-    unsafe fn put<S: Simd, const NV: usize>(&self, row: &[S::F; NV], plane: usize, low: S::F, high: S::F) {
-        for (v, &acc) in row.iter().enumerate() {
+    unsafe fn put<S: Simd, const NV: usize>(&self, row: *const f32, plane: usize, low: S::F, high: S::F) {
+        for v in 0..NV {
             let x = v * S::LANES;
             if x >= self.count {
                 return;
@@ -315,7 +328,7 @@ impl Tile {
             // SAFETY: `run`'s: position x of this channel exists; fewer than a vector are handled apart.
             unsafe {
                 let (to, count) = (self.dst.add(plane + x), self.count - x);
-                let mut value = acc;
+                let mut value = S::load(row.add(v * MOST_LANES));
                 if !self.residual.is_null() {
                     let from = self.residual.add(plane + x);
                     let mut end = [0.0f32; 16];

@@ -41,6 +41,7 @@ mod table;
 mod window;
 #[cfg(test)]
 mod window_tests;
+mod winograd;
 #[cfg(target_arch = "x86_64")]
 mod x86_avx2;
 #[cfg(target_arch = "x86_64")]
@@ -63,3 +64,4 @@ pub use pool::Divisor;
 pub use resize::{Axis, RESIZE_SLACK};
 pub use table::Kernels;
 pub use window::Window;
+pub use winograd::Winograd;

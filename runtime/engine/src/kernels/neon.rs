@@ -48,6 +48,8 @@ impl Simd for Neon {
             let (a, b) = (vld1q_f32(p), vld1q_f32(p.add(4)));
             (vuzp1q_f32(a, b), vuzp2q_f32(a, b))
         };
+        fn interleave(a: float32x4_t, b: float32x4_t) -> (float32x4_t, float32x4_t) =
+            (vzip1q_f32(a, b), vzip2q_f32(a, b));
         fn splat_i(x: i32) -> int32x4_t = vdupq_n_s32(x);
         fn load_i(p: *const i32) -> int32x4_t = vld1q_s32(p);
         fn store_i(p: *mut i32, v: int32x4_t) = vst1q_s32(p, v);

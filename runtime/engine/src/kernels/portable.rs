@@ -60,6 +60,7 @@ impl Simd for Portable {
             let v = p.cast::<[f32; 8]>().read_unaligned();
             ([v[0], v[2], v[4], v[6]], [v[1], v[3], v[5], v[7]])
         };
+        fn interleave(a: F, b: F) -> (F, F) = ([a[0], b[0], a[1], b[1]], [a[2], b[2], a[3], b[3]]);
         fn splat_i(x: i32) -> I = [x; 4];
         fn load_i(p: *const i32) -> I = p.cast::<I>().read_unaligned();
         fn store_i(p: *mut i32, v: I) = p.cast::<I>().write_unaligned(v);

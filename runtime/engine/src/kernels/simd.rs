@@ -45,6 +45,9 @@ pub(crate) trait Simd: Copy {
     /// `2 * LANES` floats, split into those at even and at odd places.
     unsafe fn load_even_odd(p: *const f32) -> (Self::F, Self::F);
 
+    /// The lanes of both in turn: the first `LANES` of them, and the rest.
+    unsafe fn interleave(a: Self::F, b: Self::F) -> (Self::F, Self::F);
+
     unsafe fn splat_i(x: i32) -> Self::I;
     unsafe fn load_i(p: *const i32) -> Self::I;
     unsafe fn store_i(p: *mut i32, v: Self::I);

@@ -4,7 +4,7 @@ use super::window::Call;
 use super::{Isa, IsaError};
 use super::{
     conv, conv_int8, depthwise, depthwise_int8, elementwise_int8, nearest, nearest_int8, pool, pool_int8, reduce,
-    resize,
+    resize, winograd,
 };
 
 /// The kernels of one instruction set that this CPU has.
@@ -26,6 +26,7 @@ pub struct Kernels {
     pub(super) max_pool_core: pool::Core,
     pub(super) average_pool_core: pool::Core,
     pub(super) elementwise_int8: elementwise_int8::Cores,
+    pub(super) winograd_cores: winograd::Cores,
     pub(super) resize_core: resize::Core,
     pub(super) sum_core: reduce::Core,
     pub(super) maximum_core: reduce::Core,
@@ -137,6 +138,12 @@ macro_rules! compile {
                 unsafe { reduce::softmax::<$simd>(row, count) }
             }
 
+            $(#[$attribute])*
+            unsafe fn winograd(call: &winograd::WinogradCall<'_>) {
+                // SAFETY: as above.
+                unsafe { winograd::winograd::<$simd, $channels>(call) }
+            }
+
             pub(super) fn table(isa: Isa) -> Kernels {
                 let lanes = <$simd as Simd>::LANES;
                 Kernels {
@@ -156,6 +163,7 @@ macro_rules! compile {
                     depthwise_core: depthwise,
                     max_pool_core: max_pool,
                     average_pool_core: average_pool,
+                    winograd_cores: winograd::Cores { tile_rows: 2 * $channels, run: winograd },
                     resize_core: resize_row,
                     sum_core: sum,
                     maximum_core: maximum,

@@ -53,6 +53,10 @@ impl Simd for Avx2 {
                 _mm256_castpd_ps(_mm256_permute4x64_pd::<0b11_01_10_00>(odd)),
             )
         };
+        fn interleave(a: __m256, b: __m256) -> (__m256, __m256) = {
+            let (low, high) = (_mm256_unpacklo_ps(a, b), _mm256_unpackhi_ps(a, b));
+            (_mm256_permute2f128_ps::<0x20>(low, high), _mm256_permute2f128_ps::<0x31>(low, high))
+        };
         fn splat_i(x: i32) -> __m256i = _mm256_set1_epi32(x);
         fn load_i(p: *const i32) -> __m256i = _mm256_loadu_si256(p.cast());
         fn store_i(p: *mut i32, v: __m256i) = _mm256_storeu_si256(p.cast(), v);

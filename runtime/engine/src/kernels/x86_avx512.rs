@@ -38,6 +38,11 @@ impl Simd for Avx512 {
             let odd = _mm512_setr_epi32(1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31);
             (_mm512_permutex2var_ps(a, even, b), _mm512_permutex2var_ps(a, odd, b))
         };
+        fn interleave(a: __m512, b: __m512) -> (__m512, __m512) = {
+            let low = _mm512_setr_epi32(0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
+            let high = _mm512_setr_epi32(8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
+            (_mm512_permutex2var_ps(a, low, b), _mm512_permutex2var_ps(a, high, b))
+        };
         fn splat_i(x: i32) -> __m512i = _mm512_set1_epi32(x);
         fn load_i(p: *const i32) -> __m512i = _mm512_loadu_si512(p.cast());
         fn store_i(p: *mut i32, v: __m512i) = _mm512_storeu_si512(p.cast(), v);
