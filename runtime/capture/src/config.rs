@@ -51,7 +51,7 @@ pub enum Keep {
 /// Images from files.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ReplayConfig {
-    /// A folder of images, or one image that holds several frames.
+    /// A folder of images, one image that holds several frames, or a recording (see `Recorder`).
     pub path: PathBuf,
     /// Frames in the image, stacked along its longer side; none where the path is a folder or a single frame.
     pub filmstrip: Option<u32>,

@@ -126,6 +126,14 @@ pub enum CaptureError {
         /// Memory that was allowed.
         memory_mib: usize,
     },
+    /// A recording cannot be read or written.
+    #[error("{}: not a usable recording: {reason}", path.display())]
+    Recording {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// An image cannot be written.
     #[error("cannot write the image: {reason}")]
     Encode {

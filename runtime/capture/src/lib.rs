@@ -1,7 +1,8 @@
 //! Capture: where frames come from.
 //!
-//! What lives here: [`FrameSource`] and its sources (a V4L2 camera, replay of files, a rendered conveyor), and image
-//! files. What must not: models, verdicts, pins, or anything that looks into a frame to judge it. It relies on
+//! What lives here: [`FrameSource`] and its sources (a V4L2 camera, replay of files and recordings, a rendered conveyor),
+//! a source with faults for tests, image files, and the camera's health. What must not: models, verdicts, pins, or
+//! anything that looks into a frame to judge a part. It relies on
 //! `jidoka-prepare` for what a frame is, on `v4l` for the kernel's types, on `image` for files.
 //!
 //! Architecture invariant: a frame is a lease, never a copy; the borrow checker keeps the driver's buffer from being
@@ -11,7 +12,9 @@ mod clock;
 mod config;
 mod error;
 mod faulty;
+pub mod health;
 pub mod images;
+mod recording;
 mod replay;
 mod source;
 mod synthetic;
@@ -22,6 +25,7 @@ pub use config::{Keep, ReplayConfig, SourceConfig, SyntheticConfig, V4l2Config};
 pub use error::{CaptureError, FrameFault};
 pub use faulty::{Fault, FaultPlan, Faulty};
 pub use jidoka_prepare::{Encoding, FrameView, Geometry, PixelFormat, Roi};
+pub use recording::{Recorder, Recording};
 pub use replay::Replay;
 pub use source::{Defect, FrameMeta, FrameSource, GiveBack, Lease, SourceStats, Truth};
 pub use synthetic::Synthetic;
@@ -31,6 +35,7 @@ pub use v4l2::{Camera, CameraInfo, Control, FormatInfo, V4l2Source};
 pub fn open(config: &SourceConfig) -> Result<Box<dyn FrameSource>, CaptureError> {
     Ok(match config {
         SourceConfig::V4l2(config) => Box::new(V4l2Source::open(config)?),
+        SourceConfig::Replay(config) if Recording::is_one(&config.path) => Box::new(Recording::open(config)?),
         SourceConfig::Replay(config) => Box::new(Replay::open(config)?),
         SourceConfig::Synthetic(config) => Box::new(Synthetic::open(config)?),
     })

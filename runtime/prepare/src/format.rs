@@ -153,6 +153,21 @@ impl PixelFormat {
         }
     }
 
+    /// How many planes a frame has: 1, or 2 and 3 where chroma lies apart.
+    pub fn planes(self) -> usize {
+        match self {
+            PixelFormat::Nv12 | PixelFormat::Nv21 => 2,
+            PixelFormat::Yu12 => 3,
+            _ => 1,
+        }
+    }
+
+    /// The shortest distance between lines that every plane can do with.
+    pub fn packed_stride(self, width: u32) -> usize {
+        // The chroma lines of planar 4:2:0 are half as far apart as the luma lines.
+        if self.planes() > 1 { self.line_bytes(width).next_multiple_of(2) } else { self.line_bytes(width) }
+    }
+
     /// Bytes from the first pixel to the last of a plane that has a buffer of its own, with lines of `stride` bytes.
     pub fn plane_bytes(self, plane: usize, width: u32, height: u32, stride: usize) -> usize {
         let (_, _, line, lines) = plane_extent(self, plane, width, height, 0);

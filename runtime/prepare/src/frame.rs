@@ -1,7 +1,7 @@
 //! A frame as it lies in somebody else's memory, and the part of it that matters.
 
 use crate::format::{Encoding, PixelFormat};
-use crate::layout::{plane_extent, planes};
+use crate::layout::plane_extent;
 
 /// What every frame of a source has in common.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,7 +30,7 @@ impl Geometry {
     /// Bytes that a frame takes with lines of `stride` bytes, all planes together.
     pub fn frame_bytes(&self, stride: usize) -> usize {
         let (offset, stride, _, lines) =
-            plane_extent(self.format, planes(self.format) - 1, self.width, self.height, stride);
+            plane_extent(self.format, self.format.planes() - 1, self.width, self.height, stride);
         offset + stride * lines
     }
 }
@@ -79,7 +79,14 @@ impl<'a> FrameView<'a> {
 
     /// A frame whose lines follow each other without padding.
     pub fn packed(data: &'a [u8], width: u32, height: u32, format: PixelFormat) -> FrameView<'a> {
-        FrameView::new(data, width, height, format.line_bytes(width), format)
+        FrameView::new(data, width, height, format.packed_stride(width), format)
+    }
+
+    /// The lines of a plane, without padding. Plane 0 is luma, or all there is.
+    pub fn lines(&self, plane: usize) -> Result<impl Iterator<Item = &'a [u8]> + use<'a>, FrameError> {
+        let (_, _, line, lines) = plane_extent(self.format, plane, self.width, self.height, self.stride);
+        let PlaneView { data, stride } = self.plane(plane)?;
+        Ok((0..lines).map(move |y| &data[y * stride..y * stride + line]))
     }
 
     /// Bytes from the first pixel to the last, all planes together: what `data` must at least hold.
@@ -88,7 +95,7 @@ impl<'a> FrameView<'a> {
         let end = |(offset, stride, line, lines): (usize, usize, usize, usize)| {
             offset + stride * lines.saturating_sub(1) + line
         };
-        (0..planes(self.format)).map(|plane| end(extent(plane))).max().unwrap_or(0)
+        (0..self.format.planes()).map(|plane| end(extent(plane))).max().unwrap_or(0)
     }
 
     /// One plane, once it is known to hold all its lines.

@@ -144,15 +144,6 @@ pub(crate) fn plane_extent(
     }
 }
 
-/// How many planes a format has.
-pub(crate) fn planes(format: PixelFormat) -> usize {
-    match format {
-        PixelFormat::Nv12 | PixelFormat::Nv21 => 2,
-        PixelFormat::Yu12 => MAX_PLANES,
-        _ => 1,
-    }
-}
-
 fn stream(plane: usize, sample: Sample, sub: u32) -> StreamLayout {
     StreamLayout { plane, sample, sub, line_step: 1, line_phase: 0 }
 }

@@ -9,10 +9,10 @@
 //! rounds to 7 fraction bits and clamps; u8 rounds half up, f32 divides by 255 x 128. Every rounding adds half and
 //! shifts.
 
-use crate::color::{ColorMap, MAX_COMPONENTS, WHITE};
+use crate::color::{ColorMap, MAX_COMPONENTS};
 use crate::frame::{FrameError, FrameView, PlaneView};
-use crate::kernels::{Kernels, Lines, Narrow, SLACK, TAP_BLOCK};
-use crate::layout::{Layout, MAX_PLANES, Sample, planes};
+use crate::kernels::{Kernels, Lines, Narrow, SLACK, tap_room};
+use crate::layout::{Layout, MAX_PLANES, Sample};
 use crate::spec::{Fit, Placement, Spec, SpecError};
 use crate::unpack::{Packing, Unpacked};
 use crate::weights::{Axis, Window};
@@ -200,7 +200,7 @@ impl Preparer {
             return Err(FrameError::Destination { got: values, expected: self.spec.target_len() });
         }
         let mut views = [frame.plane(0)?; MAX_PLANES];
-        for (plane, view) in views.iter_mut().enumerate().take(planes(frame.format)) {
+        for (plane, view) in views.iter_mut().enumerate().take(frame.format.planes()) {
             *view = frame.plane(plane)?;
         }
         Ok(views)
@@ -240,7 +240,7 @@ impl Stream {
             sub: layout.sub,
             samples: lines,
         };
-        let axis = Axis::new(window, spec.filter, 1);
+        let axis = Axis::new(window, spec.filter, |taps| taps);
         let bits = layout.sample.bits();
         let narrow = Narrow {
             max: ((1u32 << bits) - 1) as u16,
@@ -313,7 +313,7 @@ fn column_axis(spec: &Spec, placement: Placement, layout: &Layout, c: usize) -> 
         sub: component.sub,
         samples,
     };
-    Axis::new(window, spec.filter, TAP_BLOCK)
+    Axis::new(window, spec.filter, tap_room)
 }
 
 /// The same axis with positions counted from `first`.
@@ -329,7 +329,6 @@ fn rebased(axis: &Axis, first: u32) -> Axis {
 /// Rounds lines of channels to bytes and lays them side by side.
 fn interleave(channels: &[i16], pitch: usize, out: &mut [u8]) {
     let round = |value: i16| ((i32::from(value) + 64) >> 7) as u8;
-    debug_assert!(channels.iter().all(|&value| (0..=WHITE).contains(&i32::from(value))));
     if channels.len() == pitch {
         for (out, &value) in out.iter_mut().zip(channels) {
             *out = round(value);

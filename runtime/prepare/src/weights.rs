@@ -40,8 +40,9 @@ pub(crate) struct Axis {
 }
 
 impl Axis {
-    /// The weights of a window. `round_taps_to` makes room for kernels that read several samples at once.
-    pub fn new(window: Window, filter: Filter, round_taps_to: usize) -> Axis {
+    /// The weights of a window. `room` says how many places to keep for so many
+    /// taps: kernels read several samples at once.
+    pub fn new(window: Window, filter: Filter, room: fn(usize) -> usize) -> Axis {
         let shrinks = u64::from(window.len) >= u64::from(window.target) * u64::from(window.sub);
         let pixels: Vec<(u32, Vec<i16>)> = (0..window.target)
             .map(|i| {
@@ -53,7 +54,7 @@ impl Axis {
             })
             .collect();
         let longest = pixels.iter().map(|(_, weights)| weights.len()).max().unwrap_or(1);
-        let taps = longest.next_multiple_of(round_taps_to);
+        let taps = room(longest);
         let mut axis = Axis { first: Vec::new(), count: Vec::new(), weights: Vec::new(), taps };
         for (first, weights) in pixels {
             axis.first.push(first);
@@ -136,7 +137,7 @@ mod tests {
 
     fn check(window: (u32, u32, u32, u32, u32), filter: Filter, expected: &[(u32, &[i16])]) {
         let (start, len, target, sub, samples) = window;
-        let axis = Axis::new(Window { start, len, target, sub, samples }, filter, 1);
+        let axis = Axis::new(Window { start, len, target, sub, samples }, filter, |taps| taps);
         for (i, (first, weights)) in expected.iter().enumerate() {
             let count = axis.count[i] as usize;
             let got = &axis.weights[i * axis.taps..i * axis.taps + count];
@@ -172,7 +173,7 @@ mod tests {
                 (0, 16384, 1, 1, 16384),
                 (5, 1, 9, 2, 3),
             ] {
-                let axis = Axis::new(Window { start, len, target, sub, samples }, filter, 8);
+                let axis = Axis::new(Window { start, len, target, sub, samples }, filter, |taps| taps + 3);
                 for (i, weights) in axis.weights.chunks(axis.taps).enumerate() {
                     let sum: i32 = weights.iter().map(|&w| i32::from(w)).sum();
                     assert_eq!(sum, 16384, "pixel {i} of {start}+{len} to {target}");

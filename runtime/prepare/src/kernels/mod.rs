@@ -4,6 +4,11 @@
 //! `JIDOKA_PREPARE=portable` to switch the others off.
 
 pub(crate) mod portable;
+#[cfg(target_arch = "x86_64")]
+mod x86_avx2;
+
+#[cfg(target_arch = "aarch64")]
+mod neon;
 
 use crate::color::Channel;
 use crate::weights::Axis;
@@ -26,8 +31,10 @@ pub(crate) struct Narrow {
 /// Samples that a kernel may read past the end of a line of intermediate values (their weights are zero).
 pub(crate) const SLACK: usize = 32;
 
-/// Taps are padded with zero weights to a multiple of this.
-pub(crate) const TAP_BLOCK: usize = 4;
+/// Room for taps, padded with zero weights: four, or a multiple of eight.
+pub(crate) fn tap_room(taps: usize) -> usize {
+    if taps <= 4 { 4 } else { taps.next_multiple_of(8) }
+}
 
 /// One set of inner loops.
 #[derive(Clone, Copy)]
@@ -63,6 +70,12 @@ impl Kernels {
     pub fn all() -> Vec<Kernels> {
         #[allow(unused_mut)]
         let mut sets = vec![portable::KERNELS];
+        #[cfg(target_arch = "x86_64")]
+        if std::arch::is_x86_feature_detected!("avx2") {
+            sets.push(x86_avx2::KERNELS);
+        }
+        #[cfg(target_arch = "aarch64")]
+        sets.push(neon::KERNELS);
         sets
     }
 }

@@ -1,0 +1,257 @@
+//! The inner loops for x86-64 processors with AVX2.
+
+use std::arch::x86_64::*;
+
+use super::{Kernels, Lines, Narrow, SLACK, portable};
+use crate::color::{COLOR_BITS, Channel, WHITE};
+use crate::weights::{Axis, WEIGHT_BITS};
+
+/// A kernel as a plain function pointer.
+macro_rules! detected {
+    ($kernel:ident($($argument:ident),*)) => {
+        |$($argument),*| {
+            // SAFETY: this set is chosen only after AVX2 has been detected.
+            unsafe { $kernel($($argument),*) }
+        }
+    };
+}
+
+/// The set for processors with AVX2. Only to be used where `is_x86_feature_detected!("avx2")` says so.
+pub(crate) const KERNELS: Kernels = Kernels {
+    name: "avx2",
+    vertical_u8: detected!(vertical_u8(lines, weights, out)),
+    vertical_u16: detected!(vertical_u16(lines, weights, narrow, out)),
+    split: detected!(split(row, step, out)),
+    horizontal: detected!(horizontal(row, axis, out)),
+    color: detected!(color(components, pitch, count, channel, out)),
+    to_f32: detected!(to_f32(row, out)),
+};
+
+/// 32 bytes from `at` on.
+#[target_feature(enable = "avx2")]
+fn bytes(data: &[u8], at: usize) -> __m256i {
+    let chunk = &data[at..at + 32];
+    // SAFETY: the chunk has 32 bytes; the load needs no alignment.
+    unsafe { _mm256_loadu_si256(chunk.as_ptr().cast()) }
+}
+
+/// 16 values from `at` on.
+#[target_feature(enable = "avx2")]
+fn values(data: &[i16], at: usize) -> __m256i {
+    let chunk = &data[at..at + 16];
+    // SAFETY: the chunk has 16 values of 2 bytes; the load needs no alignment.
+    unsafe { _mm256_loadu_si256(chunk.as_ptr().cast()) }
+}
+
+/// 8 values from `at` on.
+#[target_feature(enable = "avx2")]
+fn eight(data: &[i16], at: usize) -> __m128i {
+    let chunk = &data[at..at + 8];
+    // SAFETY: the chunk has 8 values of 2 bytes; the load needs no alignment.
+    unsafe { _mm_loadu_si128(chunk.as_ptr().cast()) }
+}
+
+/// 4 values from `at` on, as one number.
+fn four(data: &[i16], at: usize) -> i64 {
+    let chunk = &data[at..at + 4];
+    // SAFETY: the chunk has 4 values of 2 bytes; an unaligned read of plain integers.
+    unsafe { chunk.as_ptr().cast::<i64>().read_unaligned() }
+}
+
+#[target_feature(enable = "avx2")]
+fn store(value: __m256i, out: &mut [i16]) {
+    let out = &mut out[..16];
+    // SAFETY: there is room for 16 values of 2 bytes; the store needs no alignment.
+    unsafe { _mm256_storeu_si256(out.as_mut_ptr().cast(), value) }
+}
+
+#[target_feature(enable = "avx2")]
+fn store_eight(value: __m128i, out: &mut [i16]) {
+    let out = &mut out[..8];
+    // SAFETY: there is room for 8 values of 2 bytes; the store needs no alignment.
+    unsafe { _mm_storeu_si128(out.as_mut_ptr().cast(), value) }
+}
+
+/// The weights of taps `k` and `k + 1` side by side in every 32 bits; zero for a tap that is not there.
+#[target_feature(enable = "avx2")]
+fn pair(weights: &[i16], k: usize) -> __m256i {
+    let second = weights.get(k + 1).copied().unwrap_or(0);
+    _mm256_set1_epi32(i32::from(weights[k]) | i32::from(second) << 16)
+}
+
+#[target_feature(enable = "avx2")]
+fn vertical_u8(lines: Lines<'_>, weights: &[i16], out: &mut [i16]) {
+    let zero = _mm256_setzero_si256();
+    let whole = out.len() / 32 * 32;
+    let (body, tail) = out.split_at_mut(whole);
+    for (block, out) in body.chunks_exact_mut(32).enumerate() {
+        let mut sums = [_mm256_set1_epi32(1 << 6); 4];
+        for k in (0..weights.len()).step_by(2) {
+            let at = k * lines.stride + 32 * block;
+            let weight = pair(weights, k);
+            let a = bytes(lines.data, at);
+            let b = if k + 1 < weights.len() { bytes(lines.data, at + lines.stride) } else { zero };
+            let (low, high) = (_mm256_unpacklo_epi8(a, b), _mm256_unpackhi_epi8(a, b));
+            let pairs = [
+                _mm256_unpacklo_epi8(low, zero),
+                _mm256_unpackhi_epi8(low, zero),
+                _mm256_unpacklo_epi8(high, zero),
+                _mm256_unpackhi_epi8(high, zero),
+            ];
+            for (sum, pair) in sums.iter_mut().zip(pairs) {
+                *sum = _mm256_add_epi32(*sum, _mm256_madd_epi16(pair, weight));
+            }
+        }
+        let [a, b, c, d] = sums.map(|sum| _mm256_srai_epi32::<7>(sum));
+        // The unpacking works within 128-bit lanes: columns 0..8 and 16..24, then 8..16 and 24..32.
+        let (even, odd) = (_mm256_packs_epi32(a, b), _mm256_packs_epi32(c, d));
+        store(_mm256_permute2x128_si256::<0x20>(even, odd), out);
+        store(_mm256_permute2x128_si256::<0x31>(even, odd), &mut out[16..]);
+    }
+    if !tail.is_empty() {
+        portable::vertical_u8(Lines { data: &lines.data[whole..], ..lines }, weights, tail);
+    }
+}
+
+#[target_feature(enable = "avx2")]
+fn vertical_u16(lines: Lines<'_>, weights: &[i16], narrow: Narrow, out: &mut [i16]) {
+    let zero = _mm256_setzero_si256();
+    let highest = _mm256_set1_epi16(narrow.max as i16);
+    let (left, right) = (_mm_cvtsi32_si128(narrow.left as i32), _mm_cvtsi32_si128(narrow.right as i32));
+    let whole = out.len() / 16 * 16;
+    let (body, tail) = out.split_at_mut(whole);
+    for (block, out) in body.chunks_exact_mut(16).enumerate() {
+        let mut sums = [_mm256_set1_epi32(1 << (WEIGHT_BITS - 1)); 2];
+        for k in (0..weights.len()).step_by(2) {
+            let at = k * lines.stride + 32 * block;
+            let weight = pair(weights, k);
+            let a = _mm256_srl_epi16(_mm256_sll_epi16(_mm256_min_epu16(bytes(lines.data, at), highest), left), right);
+            let b = if k + 1 < weights.len() {
+                let codes = _mm256_min_epu16(bytes(lines.data, at + lines.stride), highest);
+                _mm256_srl_epi16(_mm256_sll_epi16(codes, left), right)
+            } else {
+                zero
+            };
+            let pairs = [_mm256_unpacklo_epi16(a, b), _mm256_unpackhi_epi16(a, b)];
+            for (sum, pair) in sums.iter_mut().zip(pairs) {
+                *sum = _mm256_add_epi32(*sum, _mm256_madd_epi16(pair, weight));
+            }
+        }
+        let [a, b] = sums.map(|sum| _mm256_srai_epi32::<{ WEIGHT_BITS as i32 }>(sum));
+        store(_mm256_packs_epi32(a, b), out);
+    }
+    if !tail.is_empty() {
+        portable::vertical_u16(Lines { data: &lines.data[2 * whole..], ..lines }, weights, narrow, tail);
+    }
+}
+
+/// Every other of 32 values. Values are not negative, so that unsigned packing keeps them.
+#[target_feature(enable = "avx2")]
+fn halve(a: __m256i, b: __m256i) -> __m256i {
+    let low = _mm256_set1_epi32(0xffff);
+    _mm256_permute4x64_epi64::<0xd8>(_mm256_packus_epi32(_mm256_and_si256(a, low), _mm256_and_si256(b, low)))
+}
+
+#[target_feature(enable = "avx2")]
+fn split(row: &[i16], step: usize, out: &mut [i16]) {
+    let mut done = 0;
+    // Whole blocks, as long as reading the samples in between stays inside the row.
+    while matches!(step, 2 | 4) && done + 16 <= out.len() && (done + 16) * step <= row.len() {
+        let at = done * step;
+        let block = if step == 2 {
+            halve(values(row, at), values(row, at + 16))
+        } else {
+            let first = halve(values(row, at), values(row, at + 16));
+            halve(first, halve(values(row, at + 32), values(row, at + 48)))
+        };
+        store(block, &mut out[done..]);
+        done += 16;
+    }
+    if done < out.len() {
+        portable::split(&row[done * step..], step, &mut out[done..]);
+    }
+}
+
+#[target_feature(enable = "avx2")]
+fn horizontal(row: &[i16], axis: &Axis, out: &mut [i16]) {
+    let whole = out.len() / 8 * 8;
+    for start in (0..whole).step_by(8) {
+        let sums = if axis.taps == 4 { eight_short_sums(row, axis, start) } else { eight_sums(row, axis, start) };
+        let rounded = _mm256_add_epi32(sums, _mm256_set1_epi32(1 << (WEIGHT_BITS - 1)));
+        let shifted = _mm256_srai_epi32::<{ WEIGHT_BITS as i32 }>(rounded);
+        let packed = _mm256_permute4x64_epi64::<0x08>(_mm256_packs_epi32(shifted, shifted));
+        store_eight(_mm256_castsi256_si128(packed), &mut out[start..]);
+    }
+    for (i, out) in out.iter_mut().enumerate().skip(whole) {
+        let (first, weights) = (axis.first[i] as usize, &axis.weights[i * axis.taps..(i + 1) * axis.taps]);
+        let sum: i32 = weights.iter().zip(&row[first..]).map(|(&w, &v)| i32::from(w) * i32::from(v)).sum();
+        *out = ((sum + (1 << (WEIGHT_BITS - 1))) >> WEIGHT_BITS) as i16;
+    }
+}
+
+/// Target pixels `start..start + 8`, four taps each: four pixels a vector.
+#[target_feature(enable = "avx2")]
+fn eight_short_sums(row: &[i16], axis: &Axis, start: usize) -> __m256i {
+    let products = |start: usize| {
+        let at = |i: usize| four(row, axis.first[start + i] as usize);
+        _mm256_madd_epi16(_mm256_set_epi64x(at(3), at(2), at(1), at(0)), values(&axis.weights, 4 * start))
+    };
+    _mm256_permute4x64_epi64::<0xd8>(_mm256_hadd_epi32(products(start), products(start + 4)))
+}
+
+/// Target pixels `start..start + 8`, a multiple of eight taps each: two pixels a vector.
+#[target_feature(enable = "avx2")]
+fn eight_sums(row: &[i16], axis: &Axis, start: usize) -> __m256i {
+    let products = |pixel: usize| {
+        let (a, b) = (axis.first[pixel] as usize, axis.first[pixel + 1] as usize);
+        let mut sum = _mm256_setzero_si256();
+        for k in (0..axis.taps).step_by(8) {
+            let samples = _mm256_set_m128i(eight(row, b + k), eight(row, a + k));
+            let weights = _mm256_set_m128i(
+                eight(&axis.weights, (pixel + 1) * axis.taps + k),
+                eight(&axis.weights, pixel * axis.taps + k),
+            );
+            sum = _mm256_add_epi32(sum, _mm256_madd_epi16(samples, weights));
+        }
+        sum
+    };
+    let low = _mm256_hadd_epi32(products(start), products(start + 2));
+    let high = _mm256_hadd_epi32(products(start + 4), products(start + 6));
+    // Pixels 0, 2, 4, 6 in the lower lane, 1, 3, 5, 7 in the upper.
+    _mm256_permutevar8x32_epi32(_mm256_hadd_epi32(low, high), _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7))
+}
+
+#[target_feature(enable = "avx2")]
+fn color(components: &[i16], pitch: usize, count: usize, channel: &Channel, out: &mut [i16]) {
+    let [a, b, c, d] = channel.coefficients.map(i32::from);
+    let first = _mm256_set1_epi32((a & 0xffff) | b << 16);
+    let second = _mm256_set1_epi32((c & 0xffff) | d << 16);
+    let bias = _mm256_set1_epi32(channel.bias);
+    let white = _mm256_set1_epi16(WHITE as i16);
+    let zero = _mm256_setzero_si256();
+    let line = |c: usize, x: usize| if c < count { values(components, c * pitch + x) } else { zero };
+    // Lines have `pitch` values, a multiple of 32: whole blocks may be read, though not all is written.
+    let whole = out.len() / 16 * 16;
+    for x in (0..whole).step_by(16) {
+        let (c0, c1, c2, c3) = (line(0, x), line(1, x), line(2, x), line(3, x));
+        let sum = |ab: __m256i, cd: __m256i| {
+            let products = _mm256_add_epi32(_mm256_madd_epi16(ab, first), _mm256_madd_epi16(cd, second));
+            _mm256_srai_epi32::<{ COLOR_BITS as i32 }>(_mm256_add_epi32(products, bias))
+        };
+        let low = sum(_mm256_unpacklo_epi16(c0, c1), _mm256_unpacklo_epi16(c2, c3));
+        let high = sum(_mm256_unpackhi_epi16(c0, c1), _mm256_unpackhi_epi16(c2, c3));
+        let clamped = _mm256_max_epi16(_mm256_min_epi16(_mm256_packs_epi32(low, high), white), zero);
+        store(clamped, &mut out[x..]);
+    }
+    if whole < out.len() {
+        portable::color(&components[whole..], pitch, count, channel, &mut out[whole..]);
+    }
+}
+
+#[target_feature(enable = "avx2")]
+fn to_f32(row: &[i16], out: &mut [f32]) {
+    // Plain code, compiled for AVX2: conversion and division need no help.
+    portable::to_f32(row, out);
+}
+
+const _: () = assert!(SLACK >= 16, "a block of taps may be read past the last sample");
