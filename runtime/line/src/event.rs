@@ -1,8 +1,9 @@
 //! What goes into the line from other threads, and what comes out of it for the log.
 //!
-//! In: [`LineEvent`]s through an [`EventQueue`] (single producer, single consumer, wait-free). The loop thread never waits: if
-//! the queue is full it drops the event and goes on. That is safe: a lost verdict leaves its part absent, hence rejected; a lost
-//! trigger shows as a gap in the part numbers, hence counted as missed with an alarm.
+//! In: [`LineEvent`]s through an [`EventQueue`] (single producer, single consumer, wait-free). The loop thread never waits: what
+//! finds no room stays in its [`Outbox`] and is offered again. Where that is full too, an event is lost, and that is safe: a
+//! lost verdict leaves its part absent, hence rejected; a lost trigger shows as a gap in the part numbers, hence counted as
+//! missed with an alarm.
 //!
 //! Out: [`Note`]s, taken one by one with [`Line::take_note`](crate::line::Line::take_note). Every part gives exactly one
 //! [`What::Left`], every pulse exactly one [`What::PulseOn`] and one [`What::PulseOff`], so that a log of notes matches the
@@ -19,11 +20,67 @@ use crate::verdict::{EjectorId, ModelDigest, Outcome, PulseId, RecipeId, Score, 
 /// The queue between the loop thread and the actuator thread. Make one, `split()` it, give each thread its end.
 pub type EventQueue = heapless::spsc::Queue<LineEvent, { crate::EVENT_CAPACITY }>;
 
+/// How many events an [`Outbox`] keeps.
+pub const OUTBOX_CAPACITY: usize = 16;
+
+/// The loop thread's end of the queue: keeps what finds no room, in order, and offers it again first. The loop calls
+/// [`Outbox::flush`] at every turn, time-outs of the camera included, so that the last trigger before a pause is not lost.
+#[derive(Default)]
+pub struct Outbox {
+    waiting: heapless::Deque<LineEvent, OUTBOX_CAPACITY>,
+    /// Every part numbered less was triggered, and the last of them found no room.
+    untold: Option<PartId>,
+    /// Events that found no room here either.
+    pub lost: u64,
+}
+
+impl Outbox {
+    /// An empty outbox.
+    pub const fn new() -> Outbox {
+        Outbox { waiting: heapless::Deque::new(), untold: None, lost: 0 }
+    }
+
+    /// Sends `event` after all that waits; `enqueue` puts one into the queue and says whether it fitted.
+    pub fn send(&mut self, event: LineEvent, mut enqueue: impl FnMut(LineEvent) -> bool) {
+        if self.flush(&mut enqueue) && enqueue(event) {
+            return;
+        }
+        if self.waiting.push_back(event).is_err() {
+            self.lost = self.lost.saturating_add(1);
+            if let LineEvent::Triggered(part) = event {
+                self.untold = Some(part.id.next());
+            }
+        }
+    }
+
+    /// Sends what waits; true where nothing waits any more.
+    pub fn flush(&mut self, mut enqueue: impl FnMut(LineEvent) -> bool) -> bool {
+        while let Some(event) = self.waiting.front().copied() {
+            if !enqueue(event) {
+                return false;
+            }
+            let _ = self.waiting.pop_front();
+        }
+        if let Some(before) = self.untold {
+            if !enqueue(LineEvent::TriggersLost { before }) {
+                return false;
+            }
+            self.untold = None;
+        }
+        true
+    }
+}
+
 /// Something that happened outside the actuator thread.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub enum LineEvent {
     /// A part was triggered (a free-running camera's frame, a software trigger).
     Triggered(Part),
+    /// All parts numbered less than this were triggered; those that the line was not told of are missed.
+    TriggersLost {
+        /// The number after the last of them.
+        before: PartId,
+    },
     /// A frame came from the camera and its inspection begins.
     FrameArrived {
         /// The driver's timestamp.
@@ -130,5 +187,40 @@ impl From<&Verdict> for Evidence {
     fn from(verdict: &Verdict) -> Evidence {
         let Verdict { score, sequence, model, captured_at, decided_at, .. } = *verdict;
         Evidence { score, sequence, model, captured_at, decided_at }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::vec::Vec;
+
+    use super::*;
+
+    #[test]
+    fn what_finds_no_room_is_sent_first_and_in_order() {
+        let mut outbox = Outbox::new();
+        let (mut sent, mut room) = (Vec::new(), 0);
+        for id in 0..20u64 {
+            if id == 18 {
+                room = 100;
+            }
+            outbox.send(LineEvent::Triggered(Part::new(PartId(id), Micros::ZERO)), |event| {
+                if room > 0 {
+                    room -= 1;
+                    sent.push(event);
+                }
+                !sent.is_empty()
+            });
+        }
+        let ids: Vec<u64> = sent
+            .iter()
+            .map(|event| match event {
+                LineEvent::Triggered(part) => part.id.0,
+                LineEvent::TriggersLost { before } => 1_000 + before.0,
+                _ => unreachable!("nothing else was sent"),
+            })
+            .collect();
+        assert_eq!(ids, (0..16).chain([1_018, 18, 19]).collect::<Vec<u64>>());
+        assert_eq!(outbox.lost, 2);
     }
 }

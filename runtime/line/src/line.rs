@@ -142,6 +142,10 @@ impl<P: OutputPin> Line<P> {
     pub fn on_event(&mut self, event: LineEvent, now: Micros) {
         match event {
             LineEvent::Triggered(part) => self.on_trigger(part, now),
+            LineEvent::TriggersLost { before } => {
+                self.tick(now);
+                self.count_lost(before);
+            }
             LineEvent::FrameArrived { .. } => self.on_frame(now),
             LineEvent::Judged(verdict) => self.on_verdict(verdict, now),
             LineEvent::Recipe(recipe) => self.change_recipe(recipe, now),
@@ -173,6 +177,9 @@ impl<P: OutputPin> Line<P> {
         }
         if self.mode != Mode::Running || !self.gate.is_open(now) {
             record.reject(Why::Held);
+        }
+        if planted!(self, WindowOffByOne) {
+            record.put_off();
         }
         if self.was_touched(&record) {
             record.reject(Why::Touched);
@@ -273,7 +280,9 @@ impl<P: OutputPin> Line<P> {
 
     /// Puts every output into its safe state, for good. Parts in flight that were not ejected yet are missed.
     pub fn safe(&mut self) {
-        self.make_outputs_safe();
+        if !planted!(self, SafeKeepsEjector) {
+            self.make_outputs_safe();
+        }
         if self.mode == Mode::Stopped {
             return;
         }
@@ -283,10 +292,10 @@ impl<P: OutputPin> Line<P> {
         }
         while let Some(record) = self.table.remove(0) {
             match record.state {
-                // Being ejected still, or not seen to have been: nobody will watch it any more.
-                State::Confirming { ejector, pulse, .. } if self.last_confirmed == Some(pulse) => {
+                State::Confirming { ejector, pulse, .. } if record.seen > 0 => {
                     self.leave(record, Outcome::Reject { ejector, pulse });
                 }
+                // Not ejected, or not to the end, or not seen to have been: nobody will watch it any more.
                 _ => self.leave_missed(record, Why::Stopped),
             }
         }
@@ -356,20 +365,28 @@ impl<P: OutputPin> Line<P> {
     fn expect(&mut self, id: PartId) -> bool {
         let first = *self.expected.get_or_insert(id);
         if id < first {
-            return planted!(self, DuplicateTriggerAccepted) && self.table.find(id).is_none();
+            return planted!(self, DuplicateTriggerAccepted);
         }
-        let count = id.0 - first.0;
-        if count > 0 {
-            if !planted!(self, LostTriggerIgnored) {
-                self.counters.triggered = self.counters.triggered.saturating_add(count);
-                self.counters.missed = self.counters.missed.saturating_add(count);
-                self.missed_at = Some(self.now);
-                self.raise(Alarm::LostTrigger);
-            }
-            self.note(What::Lost { first, count });
-        }
+        self.count_lost(id);
         self.expected = Some(id.next());
         true
+    }
+
+    /// The parts from the expected number up to `before` were triggered and the line was not told of them.
+    fn count_lost(&mut self, before: PartId) {
+        let first = *self.expected.get_or_insert(before);
+        let count = before.0.saturating_sub(first.0);
+        if count == 0 {
+            return;
+        }
+        self.expected = Some(before);
+        if !planted!(self, LostTriggerIgnored) {
+            self.counters.triggered = self.counters.triggered.saturating_add(count);
+            self.counters.missed = self.counters.missed.saturating_add(count);
+            self.missed_at = Some(self.now);
+            self.raise(Alarm::LostTrigger);
+        }
+        self.note(What::Lost { first, count });
     }
 
     /// Whether an ejector was on, before this part was known, until so late that it may have touched it.

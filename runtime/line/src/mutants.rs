@@ -28,8 +28,6 @@ pub enum Bug {
     SecondVerdictIgnored,
     /// The line recovers from a hold without a completed inspection, and trusts what was triggered meanwhile.
     HoldIgnored,
-    /// The frame's number is not compared with the part's.
-    SequenceUnchecked,
     /// An ejected part that was not seen to leave counts as rejected.
     ConfirmationIgnored,
     /// Results stay valid after a recipe change.
@@ -42,14 +40,12 @@ pub enum Bug {
     LeavesTwice,
     /// A part judged on too few of its frames passes.
     QuorumOfOne,
-    /// The ejector goes on working while the belt runs backwards.
-    ReversalIgnored,
 }
 
 #[cfg(feature = "mutants")]
 impl Bug {
     /// Each of them.
-    pub const ALL: [Bug; 20] = [
+    pub const ALL: [Bug; 18] = [
         Bug::WindowOffByOne,
         Bug::StaleVerdictAccepted,
         Bug::WrongRecipeAccepted,
@@ -62,14 +58,12 @@ impl Bug {
         Bug::GoneWindowCountsAsReject,
         Bug::SecondVerdictIgnored,
         Bug::HoldIgnored,
-        Bug::SequenceUnchecked,
         Bug::ConfirmationIgnored,
         Bug::ResultsValidAfterRecipe,
         Bug::SafeKeepsEjector,
         Bug::HeartbeatAlways,
         Bug::LeavesTwice,
         Bug::QuorumOfOne,
-        Bug::ReversalIgnored,
     ];
 }
 

@@ -1,6 +1,7 @@
 //! From the edges of a part sensor to parts: debounce, hold-off, and the rule for parts that merge or split.
 //!
-//! The rule: what the sensor sees for less than `debounce` is a bounce. A gap shorter than `debounce`, or an edge less than
+//! The rule: what the sensor sees for less than `debounce` is a bounce; a part that comes after bounces has the time of the
+//! first of them. A gap shorter than `debounce`, or an edge less than
 //! `hold_off` after the last trigger, belongs to the same part (a hole, a split part). What the sensor sees for longer than
 //! `longest` is two parts that touch: one part, [`Sensed::Merged`], to be rejected whole.
 
@@ -49,8 +50,10 @@ pub struct Edge {
 enum Beam {
     /// Sees nothing.
     Clear,
-    /// Sees something since `Edge`; not long enough yet to count.
-    Rising(Edge),
+    /// Has seen something first at this edge, and without a break since then; not long enough yet to count.
+    Rising(Edge, Micros),
+    /// Had seen something first at this edge, and lost it again then: a bounce, unless it comes back soon.
+    Bouncing(Edge, Micros),
     /// Sees this part.
     Active(PartId, Edge),
     /// Saw this part until the second edge; not long enough ago yet to be sure.
@@ -85,11 +88,13 @@ impl Sensor {
                 self.held_off += 1;
                 Beam::Ignoring
             }
-            (Beam::Clear, true) => Beam::Rising(edge),
-            (Beam::Rising(_), false) => {
+            (Beam::Clear, true) => Beam::Rising(edge, edge.at),
+            (Beam::Rising(first, _), false) => {
                 self.bounces += 1;
-                Beam::Clear
+                Beam::Bouncing(first, edge.at)
             }
+            // The part is where it was at the first edge, however long the contact bounces.
+            (Beam::Bouncing(first, _), true) => Beam::Rising(first, edge.at),
             (Beam::Active(id, since), false) => Beam::Falling(id, since, edge),
             (Beam::Falling(id, since, _), true) => {
                 self.bounces += 1;
@@ -103,7 +108,7 @@ impl Sensor {
     /// What has become certain by `now`; call until it gives nothing more.
     pub fn poll(&mut self, now: Micros) -> Option<Sensed> {
         match self.beam {
-            Beam::Rising(edge) if now >= edge.at + self.limits.debounce => {
+            Beam::Rising(edge, since) if now >= since + self.limits.debounce => {
                 let part = Part { id: self.next, captured_at: edge.at, position: edge.position };
                 self.next = self.next.next();
                 self.last = Some(edge.at);
@@ -116,6 +121,10 @@ impl Sensor {
                 let extra = length.saturating_sub(self.limits.longest.unwrap_or(i64::MAX));
                 (extra > 0).then_some(Sensed::Merged { id, extra })
             }
+            Beam::Bouncing(_, lost) if now >= lost + self.limits.debounce => {
+                self.beam = Beam::Clear;
+                None
+            }
             _ => None,
         }
     }
@@ -123,7 +132,8 @@ impl Sensor {
     /// When something becomes certain by itself.
     pub fn deadline(&self) -> Option<Micros> {
         match self.beam {
-            Beam::Rising(edge) | Beam::Falling(_, _, edge) => Some(edge.at + self.limits.debounce),
+            Beam::Rising(_, since) | Beam::Bouncing(_, since) => Some(since + self.limits.debounce),
+            Beam::Falling(_, _, edge) => Some(edge.at + self.limits.debounce),
             _ => None,
         }
     }
@@ -133,7 +143,7 @@ impl Sensor {
     }
 }
 
-/// Numbers the frames of a free-running camera, each of which is a part. Frames that the driver counted but did not deliver
+/// Numbers the frames of a free-running camera with a steady interval, each of which is a part. Frames that were not delivered
 /// become parts as well, at the times at which they must have been taken, so that the line rejects them.
 #[derive(Clone, Copy, Debug)]
 pub struct FreeRun {
@@ -161,7 +171,12 @@ impl FreeRun {
     }
 
     /// The parts that the frame numbered `sequence`, taken at `captured_at`, stands for.
+    ///
+    /// None for a frame that is older than the last one: its part has been given up, and rejected, already.
     pub fn on_frame(&mut self, sequence: u32, captured_at: Micros) -> FrameParts {
+        if self.last.is_some_and(|(_, at)| captured_at <= at) {
+            return FrameParts { next: self.next, lost_left: 0, from: captured_at, interval: Span::ZERO, own: None };
+        }
         let (lost, from) = match self.last {
             None => (0, captured_at),
             Some((before, at)) => (self.lost_between(before, at, sequence, captured_at), at),
@@ -182,13 +197,16 @@ impl FreeRun {
     }
 
     fn lost_between(&self, before: u32, at: Micros, sequence: u32, captured_at: Micros) -> u32 {
-        let steps = sequence.wrapping_sub(before);
-        if (1..u32::MAX / 2).contains(&steps) {
-            return steps - 1;
-        }
-        // The number went back: a new stream after a replug. How many frames it missed, only the time can say.
-        let missed = captured_at.since(at).as_micros().checked_div(self.interval.as_micros()).unwrap_or(0);
-        u32::try_from(missed.saturating_sub(1)).unwrap_or(u32::MAX)
+        let interval = self.interval.as_micros();
+        let by_time = (captured_at.since(at).as_micros() + interval / 2).checked_div(interval).unwrap_or(0);
+        let by_time = u32::try_from(by_time).unwrap_or(u32::MAX);
+        // A number that went back is a new stream after a replug, and one may also go on from where the old one ended by
+        // chance: what the number does not say, the time does.
+        let by_number = match sequence.wrapping_sub(before) {
+            steps if steps < u32::MAX / 2 => steps,
+            _ => 0,
+        };
+        by_time.max(by_number).saturating_sub(1)
     }
 }
 

@@ -70,6 +70,10 @@ pub struct Record {
     pub(crate) strobe_at: Option<Travel>,
     /// When the light went on for it.
     pub(crate) lit_at: Option<Micros>,
+    /// On an energise-to-pass line: the gate was opened for it in time.
+    pub(crate) let_through: bool,
+    /// How often the confirmation input has seen it leave.
+    pub(crate) seen: u8,
     /// When its verdict came.
     pub(crate) shown_at: Option<Micros>,
     pub(crate) windows: Windows,
@@ -87,6 +91,8 @@ impl Record {
             evidence: None,
             strobe_at: recipe.strobe.map(|strobe| from.plus(strobe.delay)),
             lit_at: None,
+            let_through: false,
+            seen: 0,
             shown_at: None,
             windows: recipe.windows(&part),
         }
@@ -111,6 +117,25 @@ impl Record {
     /// Whether `here` has reached any of its windows.
     pub(crate) fn has_begun(&self, here: Travel) -> bool {
         self.windows.iter().flatten().any(|window| here >= window.opens)
+    }
+
+    /// A deliberate bug: the windows are those of the part behind.
+    #[cfg(feature = "mutants")]
+    pub(crate) fn put_off(&mut self) {
+        for window in self.windows.iter_mut().flatten() {
+            let by = window.closes.past(window.opens) + window.gap;
+            for place in [&mut window.opens, &mut window.closes, &mut window.fire_by, &mut window.gate_by] {
+                *place = place.plus(by);
+            }
+        }
+    }
+
+    #[cfg(not(feature = "mutants"))]
+    pub(crate) const fn put_off(&mut self) {}
+
+    /// How many parts the confirmation input will see: two where two touched.
+    pub(crate) fn expects(&self) -> u8 {
+        if self.why == Why::Merged { 2 } else { 1 }
     }
 
     pub(crate) fn conflicts(&self, other: &Record) -> bool {

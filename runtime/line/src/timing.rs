@@ -178,7 +178,8 @@ impl Terms {
             axis: self.axis,
             opens_after: self.delay.saturating_sub(self.lag) as i64,
             width: self.pulse as i64,
-            least: self.least_pulse.max(1) as i64,
+            // Less than the tolerances could miss the part altogether: the ejector may act late and the part come early.
+            least: self.least_pulse.max(self.tolerance + self.drift + 1) as i64,
             gap: self.gap() as i64,
             confirm_within,
         })
@@ -240,6 +241,15 @@ impl Terms {
                 lag: self.amount(self.lag),
                 verdict_within: self.amount(self.verdict_within),
                 least: self.amount(self.lag + self.verdict_within),
+            });
+        }
+        let confirm_most = self.pitch.saturating_sub(self.pulse);
+        if self.confirm_reach > confirm_most {
+            errors.add(TimingError::ConfirmsNeighbour {
+                confirm_within: self.amount(self.confirm_reach),
+                pulse: self.amount(self.pulse),
+                pitch: self.amount(self.pitch),
+                most: self.amount(confirm_most),
             });
         }
         let reach = self.delay + self.pulse + self.confirm_reach;

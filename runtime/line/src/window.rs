@@ -21,17 +21,21 @@ pub struct RejectWindow {
     pub opens: Travel,
     /// Where it goes off.
     pub closes: Travel,
-    /// The least that must be left for the pulse to remove the part.
-    pub least: i64,
+    /// The last place at which the pulse may begin and still remove the part.
+    pub fire_by: Travel,
     /// How much clear axis has to lie between this window and a neighbour's.
     pub gap: i64,
+    /// On an energise-to-pass line: the last place at which the gate may move and still be there before the part.
+    pub(crate) gate_by: Travel,
 }
 
 impl Slot {
     /// The window of a part triggered at `from`.
     pub const fn window(&self, from: Travel) -> RejectWindow {
         let opens = from.plus(self.opens_after);
-        RejectWindow { opens, closes: opens.plus(self.width), least: self.least, gap: self.gap }
+        let closes = opens.plus(self.width);
+        let gate_by = opens.plus((self.width - self.gap) / 2);
+        RejectWindow { opens, closes, fire_by: closes.plus(-self.least), gap: self.gap, gate_by }
     }
 
     /// What the slot is scheduled on.
@@ -46,10 +50,9 @@ impl RejectWindow {
         here.0 >= self.opens.0 && here.0 < self.closes.0
     }
 
-    /// Whether enough of it is left at `here` to remove the part.
+    /// Whether a pulse that begins at `here`, or when the window opens, still removes the part.
     pub const fn can_fire(&self, here: Travel) -> bool {
-        let from = if here.0 > self.opens.0 { here } else { self.opens };
-        self.closes.past(from) >= self.least
+        here.0 <= self.fire_by.0 && self.opens.0 <= self.fire_by.0
     }
 
     /// Cuts off what would act on the part that owns `other`.
@@ -58,7 +61,9 @@ impl RejectWindow {
         if self.opens >= other.opens {
             self.opens = self.opens.max(other.closes.plus(gap));
         } else {
-            self.closes = self.closes.min(other.opens.plus(gap.saturating_neg()));
+            let cut = self.closes.past(other.opens.plus(gap.saturating_neg())).max(0);
+            self.closes = self.closes.plus(-cut);
+            self.fire_by = self.fire_by.plus(-cut);
         }
     }
 

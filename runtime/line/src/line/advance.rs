@@ -6,6 +6,7 @@ use super::Line;
 use crate::alarm::Alarm;
 use crate::event::What;
 use crate::mutants::planted;
+use crate::outputs::{Signal, Wiring};
 use crate::part::{Axis, Travel};
 use crate::table::{Record, State};
 use crate::time::{Micros, Span};
@@ -30,7 +31,7 @@ enum Next {
 
 impl<P: OutputPin> Line<P> {
     pub(super) fn advance(&mut self) {
-        if self.belt.behind && !planted!(self, ReversalIgnored) {
+        if self.belt.behind {
             self.pause();
             return;
         }
@@ -65,6 +66,7 @@ impl<P: OutputPin> Line<P> {
             }
         }
         self.end_pulses();
+        self.open_gate();
     }
 
     fn next(&self, record: &Record) -> Next {
@@ -74,6 +76,9 @@ impl<P: OutputPin> Line<P> {
             State::Waiting if planted!(self, AbsentPasses) && here >= record.clear() => Next::Leave(Outcome::Pass),
             State::Waiting if planted!(self, AbsentPasses) => Next::Stay,
             State::Waiting => Next::Reject,
+            State::Passing if here >= record.clear() && self.has_gate() && !record.let_through => {
+                Next::Miss(Why::WindowGone)
+            }
             State::Passing if here >= record.clear() => Next::Leave(Outcome::Pass),
             State::Passing => Next::Stay,
             State::Ejecting { ejector } => self.next_ejecting(record, ejector, here),
@@ -87,11 +92,13 @@ impl<P: OutputPin> Line<P> {
                 if closed || too_long { Next::Fired(ejector, pulse) } else { Next::Stay }
             }
             State::Confirming { ejector, pulse, until } => {
-                let seen = self.last_confirmed == Some(pulse) || planted!(self, ConfirmationIgnored);
+                // One of two parts that leave together may hide the other.
+                let seen = record.seen > 0 || self.last_confirmed == Some(pulse) || planted!(self, ConfirmationIgnored);
+                let all = record.seen >= record.expects();
                 match seen {
-                    true => Next::Leave(Outcome::Reject { ejector, pulse }),
+                    true if all || self.now >= until => Next::Leave(Outcome::Reject { ejector, pulse }),
                     false if self.now >= until => Next::Miss(Why::Unconfirmed),
-                    false => Next::Stay,
+                    _ => Next::Stay,
                 }
             }
         }
@@ -99,14 +106,13 @@ impl<P: OutputPin> Line<P> {
 
     fn next_ejecting(&self, record: &Record, ejector: EjectorId, here: Travel) -> Next {
         let Some(window) = record.window(ejector) else { return Next::Miss(Why::WindowGone) };
-        let opens = match planted!(self, WindowOffByOne) {
-            true => window.opens.plus(window.closes.past(window.opens) + window.gap),
-            false => window.opens,
-        };
-        if here < opens {
+        if here < window.opens {
             return Next::Stay;
         }
-        if window.can_fire(here) || planted!(self, WindowOffByOne) {
+        if ejector == EjectorId::REJECT && self.gate_was_open_too_long(window) {
+            return Next::Miss(Why::WindowGone);
+        }
+        if window.can_fire(here) {
             return Next::Fire(ejector);
         }
         if ejector != EjectorId::REJECT && record.window(EjectorId::REJECT).is_some_and(|window| window.can_fire(here))
@@ -118,6 +124,31 @@ impl<P: OutputPin> Line<P> {
             return Next::Leave(Outcome::Reject { ejector, pulse: self.last_pulse });
         }
         Next::Miss(Why::WindowGone)
+    }
+
+    fn has_gate(&self) -> bool {
+        self.config.wiring == Wiring::EnergiseToPass
+    }
+
+    /// Whether the gate, open for the part before, is still open when a part to be rejected is there already.
+    fn gate_was_open_too_long(&self, window: &RejectWindow) -> bool {
+        self.has_gate() && self.outputs.levels().has(Signal::Reject) && self.here() > window.gate_by
+    }
+
+    /// Notes which good parts the gate is opened for in time; the others were rejected by it, whatever their verdict.
+    fn open_gate(&mut self) {
+        if !self.has_gate() {
+            return;
+        }
+        let here = self.here();
+        for index in 0..self.table.len() {
+            if let Some(record) = self.table.get_mut(index)
+                && record.state == State::Passing
+                && let Some(window) = record.windows.first().and_then(Option::as_ref)
+            {
+                record.let_through |= window.is_open(here) && here <= window.gate_by;
+            }
+        }
     }
 
     /// Where the actuator thread overslept with an ejector on, the parts that it may have touched cannot be good any more: they
@@ -182,23 +213,21 @@ impl<P: OutputPin> Line<P> {
         }
     }
 
-    /// A part was seen to leave: the first unseen part of the oldest pulse.
+    /// A part was seen to leave: the first of those ejected that has not been seen.
     pub(super) fn confirm(&mut self) {
-        let seen = |record: &Record| match record.state {
-            State::Firing { pulse, .. } | State::Confirming { pulse, .. } => Some(pulse),
-            _ => None,
-        };
-        let last = self.last_confirmed;
-        let pulse = self
-            .table
-            .iter()
-            .filter_map(seen)
-            .find(|pulse| last.is_none_or(|last| pulse.0.wrapping_sub(last.0) as i32 > 0));
-        match pulse {
-            Some(pulse) => self.last_confirmed = Some(pulse),
-            // A second edge for the parts of one merged pulse is in order; one that no pulse explains is not.
-            None if self.now >= self.confirm_until => self.raise(Alarm::UnexpectedConfirm),
-            None => {}
+        for index in 0..self.table.len() {
+            if let Some(record) = self.table.get_mut(index)
+                && let State::Firing { pulse, .. } | State::Confirming { pulse, .. } = record.state
+                && record.seen < record.expects()
+            {
+                record.seen += 1;
+                self.last_confirmed = Some(pulse);
+                return;
+            }
+        }
+        if self.now >= self.confirm_until {
+            // No pulse explains it: something left that was to stay.
+            self.raise(Alarm::UnexpectedConfirm);
         }
     }
 

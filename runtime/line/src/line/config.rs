@@ -4,7 +4,7 @@ use crate::alarm::{Alarms, Deadlines, RejectLimits};
 use crate::golden::GoldenPlan;
 use crate::outputs::Wiring;
 use crate::recipe::Recipe;
-use crate::time::Span;
+use crate::time::{Micros, Span};
 
 /// How the line runs.
 #[derive(Clone, Debug)]
@@ -71,7 +71,7 @@ impl Default for Quorum {
 }
 
 /// How a frame is matched to the part that was in view.
-#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Matching {
     /// From the trigger to the frame's timestamp.
     pub offset: Span,
@@ -80,6 +80,24 @@ pub struct Matching {
     /// Every trigger exposes one frame and the driver numbers them all, so the numbers of parts and frames must advance
     /// together; a frame that fits one part by time and another by number is believed for neither.
     pub check_sequence: bool,
+    /// The longest time from exposure to the loop having the frame. A frame whose timestamp says otherwise, or lies in the
+    /// future, has a wrong timestamp and must not be used (see [`Matching::is_plausible`]); less than the pitch, so that no
+    /// timestamp can point to another part.
+    pub arrives_within: Span,
+}
+
+impl Default for Matching {
+    fn default() -> Self {
+        Matching { offset: Span::ZERO, tolerance: Span::ZERO, check_sequence: false, arrives_within: Span::MAX }
+    }
+}
+
+impl Matching {
+    /// Whether a frame that the loop has at `arrived_at` can have been taken at `captured_at`. The loop drops one that cannot:
+    /// its part stays without a verdict and is rejected.
+    pub fn is_plausible(&self, captured_at: Micros, arrived_at: Micros) -> bool {
+        captured_at <= arrived_at && arrived_at.since(captured_at) <= self.arrives_within
+    }
 }
 
 /// What happened so far. `triggered == passed + rejected + missed + in flight`, always.

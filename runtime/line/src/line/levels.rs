@@ -61,7 +61,8 @@ impl<P: OutputPin> Line<P> {
             Wiring::EnergiseToPass => {
                 let here = self.here();
                 let lets_through = |record: &Record| {
-                    record.state == State::Passing
+                    record.let_through
+                        && record.state == State::Passing
                         && record.window(EjectorId::REJECT).is_some_and(|window| window.is_open(here))
                 };
                 !firing && !self.belt.behind && self.table.iter().any(lets_through)

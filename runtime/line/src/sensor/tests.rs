@@ -42,7 +42,8 @@ fn a_part_has_the_time_of_its_edge() {
 #[test]
 fn bounce_makes_no_part_and_no_second_part() {
     check(&[10_000, 10_100], &[]);
-    check(&[10_000, 10_100, 10_200, 40_000, 40_100, 40_200], &[(10_200, None)]);
+    check(&[10_000, 10_100, 10_200, 40_000, 40_100, 40_200], &[(10_000, None)]);
+    check(&[10_000, 10_100, 10_700, 40_000], &[(10_700, None)]);
 }
 
 #[test]
@@ -72,6 +73,11 @@ fn check_free_run(frames: &[(u32, u64)], expected: &[(u64, u64)]) {
 fn frames_that_were_not_delivered_are_parts_too() {
     check_free_run(&[(5, 100), (6, 200)], &[(0, 100), (1, 200)]);
     check_free_run(&[(5, 100), (8, 400)], &[(0, 100), (1, 200), (2, 300), (3, 400)]);
+}
+
+#[test]
+fn a_frame_out_of_order_is_not_a_second_part() {
+    check_free_run(&[(5, 100), (7, 300), (6, 200), (8, 400)], &[(0, 100), (1, 200), (2, 300), (3, 400)]);
 }
 
 #[test]

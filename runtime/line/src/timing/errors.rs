@@ -68,6 +68,17 @@ pub enum TimingError {
         /// The shortest delay that would do.
         least: Amount,
     },
+    /// The confirmation of one part could be taken for that of the next.
+    ConfirmsNeighbour {
+        /// How long after the window a part may be seen to leave.
+        confirm_within: Amount,
+        /// The window.
+        pulse: Amount,
+        /// The smallest pitch.
+        pitch: Amount,
+        /// The longest that would be safe.
+        most: Amount,
+    },
     /// More parts would be between trigger and ejector than the line can hold.
     TooManyInFlight {
         /// From the trigger to the end of the window (and of the confirmation).
@@ -152,6 +163,14 @@ impl fmt::Display for TimingError {
                     "and a verdict takes up to {verdict_within} from the trigger\n  expected: delay >= {least} "
                 )?;
                 write!(f, "({lag} + {verdict_within})")
+            }
+            TimingError::ConfirmsNeighbour { confirm_within, pulse, pitch, most } => {
+                write!(
+                    f,
+                    "confirm_within = {confirm_within} reaches into the next window\n  an ejected part may be seen "
+                )?;
+                write!(f, "until {confirm_within} after its window; the next window opens {pitch} after it opened")?;
+                write!(f, "\n  expected: confirm_within <= {most} (pitch {pitch}, minus pulse {pulse})")
             }
             TimingError::TooManyInFlight { reach, pitch, parts, most } => {
                 write!(f, "{parts} parts would be in flight\n  from trigger to the end of the window is {reach}, ")?;

@@ -13,7 +13,12 @@ fn frame(sequence: u32, captured_ms: u64) -> Verdict {
 
 fn matching(config: &mut LineConfig) {
     config.free_running = false;
-    config.matching = Matching { offset: Span::from_millis(5), tolerance: Span::from_millis(8), check_sequence: true };
+    config.matching = Matching {
+        offset: Span::from_millis(5),
+        tolerance: Span::from_millis(8),
+        check_sequence: true,
+        arrives_within: Span::from_millis(30),
+    };
 }
 
 #[test]
@@ -41,6 +46,17 @@ fn a_frame_that_fits_by_time_but_not_by_number_is_believed_for_neither() {
     rig.run_to(1_000_000);
     assert_eq!(rig.outcomes(), [(0, 'p', Why::Good), (1, 'r', Why::Absent), (2, 'r', Why::Mismatch)]);
     assert_eq!(rig.line.counters().mismatched, 1);
+}
+
+#[test]
+fn a_frame_from_the_future_or_too_old_is_not_plausible() {
+    let matching = Matching { arrives_within: Span::from_millis(30), ..Matching::default() };
+    for (captured_ms, arrived_ms, expected) in
+        [(100, 100, true), (100, 130, true), (100, 131, false), (101, 100, false)]
+    {
+        let (captured_at, arrived_at) = (Micros::new(captured_ms * 1_000), Micros::new(arrived_ms * 1_000));
+        assert_eq!(matching.is_plausible(captured_at, arrived_at), expected, "{captured_ms} {arrived_ms}");
+    }
 }
 
 /// 100 mm to the ejector, 20 mm pulse, 50 mm pitch, at up to 1 m/s.

@@ -1,0 +1,116 @@
+//! The actuator thread, turn by turn as in the product, and the ejector behind its pins.
+
+use jidoka_line::sensor::Sensed;
+use jidoka_line::{LineEvent, Micros, Signal};
+
+use crate::config::Trigger;
+use crate::trace::Happening;
+use crate::world::{Event, World};
+
+impl World<'_> {
+    /// One turn: take what has come, move the line to the present, sleep until the next edge.
+    pub(crate) fn turn(&mut self) {
+        let now = Micros::new(self.now);
+        self.take_edges(now);
+        while let Some(event) = self.queue.dequeue() {
+            self.take_event(event, now);
+        }
+        for _ in 0..std::mem::take(&mut self.confirms) {
+            self.line.on_confirm(now);
+        }
+        let deadline = self.line.poll(now);
+        self.take_notes();
+        self.look_at_pins();
+        self.audit.after_turn(self.now, &self.board);
+        let deadline = [deadline, self.sensor.deadline()].into_iter().flatten().min();
+        self.wake = deadline.map(|deadline| {
+            let jitter = self.rng.between(5, 150);
+            (deadline.as_u64().max(self.now) + jitter).max(self.starved_until)
+        });
+    }
+
+    fn take_edges(&mut self, now: Micros) {
+        if self.config.trigger != Trigger::Sensor {
+            return;
+        }
+        while let Some(edge) = self.edges.pop_front() {
+            self.sensed(edge.at, now);
+            self.sensor.on_edge(edge);
+        }
+        self.sensed(now, now);
+    }
+
+    fn sensed(&mut self, until: Micros, now: Micros) {
+        while let Some(sensed) = self.sensor.poll(until) {
+            match sensed {
+                Sensed::Part(part) => {
+                    self.audit.numbered(&part, self.now);
+                    self.audit.triggered(&part, self.recipe, self.now);
+                    self.line.on_trigger(part, now);
+                }
+                Sensed::Merged { id, extra } => self.line.on_merged(id, extra, now),
+            }
+        }
+    }
+
+    fn take_event(&mut self, event: LineEvent, now: Micros) {
+        match event {
+            LineEvent::Triggered(part) => self.audit.triggered(&part, self.recipe, self.now),
+            LineEvent::TriggersLost { before } => self.audit.triggers_lost(before.0),
+            LineEvent::FrameArrived { .. } => self.audit.frame_arrived(self.now),
+            LineEvent::Judged(verdict) => {
+                if let Some(inferred) = self.queued.pop_front() {
+                    debug_assert_eq!(inferred.verdict.sequence, verdict.sequence);
+                    let stale_after = self.config.stale_after().as_micros();
+                    self.audit.delivered(&inferred, self.recipe, self.now, stale_after);
+                }
+            }
+            LineEvent::Recipe(recipe) => {
+                self.recipe = recipe.id.0;
+                self.audit.recipe_changed();
+            }
+            LineEvent::Acknowledge => self.audit.acknowledged(!self.line.alarms().is_empty()),
+            _ => {}
+        }
+        self.line.on_event(event, now);
+    }
+
+    pub(crate) fn take_notes(&mut self) {
+        while let Some(note) = self.line.take_note() {
+            self.audit.note(&note, &mut self.trace);
+        }
+    }
+
+    /// What the pins did, and what the ejector makes of it: it follows the pin with its lag, give or take its tolerance.
+    fn look_at_pins(&mut self) {
+        let mut edges = std::mem::take(&mut self.audit.edges);
+        edges.clear();
+        self.board.take(&mut edges);
+        for (signal, on) in &edges {
+            if *signal == Signal::Reject {
+                self.ejector(*on);
+            }
+        }
+        self.audit.edges = edges;
+    }
+
+    fn ejector(&mut self, on: bool) {
+        let timing = self.config.timing;
+        let error = self.rng.around(timing.tolerance.as_micros());
+        let acts = (self.now + timing.lag.as_micros()).saturating_add_signed(error);
+        if on {
+            let stuck = self.now < self.stuck_until;
+            self.pulse_since = (!stuck).then_some(acts);
+            self.trace.add(self.now, || Happening::Pulse { on: true });
+            return;
+        }
+        self.trace.add(self.now, || Happening::Pulse { on: false });
+        let Some(since) = self.pulse_since.take() else { return };
+        let hit = self.audit.effect(since, acts.max(since), &mut self.trace);
+        let Some(within) = self.config.confirm_within() else { return };
+        for _ in 0..hit {
+            let after = self.rng.between(1_000, within.as_micros() * 3 / 4);
+            self.later(after, Event::Confirm);
+        }
+    }
+}

@@ -1,0 +1,228 @@
+//! The camera and the loop thread: exposures, frames on their way, one inference at a time, events to the actuator thread.
+
+use jidoka_line::part::Part;
+use jidoka_line::{Judgement, LineEvent, Micros, ModelDigest, RecipeId, Score, Subject, Verdict, Why};
+
+use crate::config::Trigger;
+use crate::fault::Fault;
+use crate::trace::Happening;
+use crate::world::{Event, World};
+
+/// A frame on its way from the camera to the loop.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Frame {
+    /// The part that it shows.
+    pub(crate) ordinal: u64,
+    pub(crate) captured_at: u64,
+    /// Whether the defect, where there is one, can be seen in it.
+    shows: bool,
+    corrupt: bool,
+    /// Given a number at the exposure; `None` until then.
+    sequence: Option<u32>,
+    /// How much longer than usual its inference takes.
+    extra_us: u64,
+    drop: Drop,
+    /// By how much the driver's timestamp is wrong.
+    stamp_error: i64,
+    twice: bool,
+    late_us: u64,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Drop {
+    No,
+    Counted,
+    Silent,
+}
+
+/// A completed inference.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub(crate) struct Inferred {
+    pub(crate) ordinal: u64,
+    pub(crate) verdict: Verdict,
+}
+
+/// The camera and what the loop thread knows of it.
+#[derive(Default, Debug)]
+pub(crate) struct Camera {
+    sequence: u32,
+    gone_until: u64,
+    /// When the inference worker is free.
+    busy_until: u64,
+    /// The recipe that the loop inspects by.
+    recipe: u16,
+}
+
+impl Camera {
+    pub(crate) fn unplug(&mut self, until: u64) {
+        self.gone_until = until;
+    }
+}
+
+impl World<'_> {
+    /// Exposes the part's frames.
+    pub(crate) fn expose(&mut self, ordinal: u64, fault: Option<Fault>) {
+        let frames = self.config.quorum.frames.max(1);
+        // A defect that only just enough of several looks show.
+        let few = self.rng.chance(500).then(|| self.rng.up_to(u64::from(frames) - 1) as u8);
+        let rejects = self.config.quorum.rejects;
+        let delay = self.config.timing.delay.as_micros();
+        for look in 0..frames {
+            let captured_at = self.now + self.config.exposure_us(look) + self.rng.up_to(300);
+            let stale = self.config.stale_after().as_micros();
+            let mut frame = Frame {
+                ordinal,
+                captured_at,
+                shows: few.is_none_or(|first| (look + frames - first) % frames < rejects),
+                corrupt: false,
+                sequence: None,
+                extra_us: 0,
+                drop: Drop::No,
+                stamp_error: 0,
+                twice: false,
+                late_us: self.rng.between(2_000, 5_000),
+            };
+            match fault {
+                Some(Fault::DroppedFrame) => frame.drop = Drop::Counted,
+                Some(Fault::SilentDrop) => frame.drop = Drop::Silent,
+                Some(Fault::DuplicateFrame) => frame.twice = true,
+                Some(Fault::SecondLook) => (frame.twice, frame.shows) = (true, false),
+                Some(Fault::CorruptFrame) => frame.corrupt = true,
+                Some(Fault::LateFrame) => frame.late_us += self.rng.up_to(delay * 5 / 4),
+                Some(Fault::ReorderedFrame) => frame.late_us += self.config.pitch_us() * 3 / 2,
+                Some(Fault::SlowInference) => frame.extra_us = self.rng.up_to(delay * 6 / 5),
+                Some(Fault::StaleVerdict) => frame.extra_us = self.rng.between(stale, delay.max(stale + 1) - 1),
+                Some(Fault::TimestampStep) => {
+                    let step = self.config.pitch_us() as i64 + self.rng.around(self.config.pitch_us() / 4);
+                    frame.stamp_error = if self.rng.chance(500) { step } else { -step };
+                }
+                _ => {}
+            }
+            self.at(captured_at, Event::Frame(frame));
+        }
+    }
+
+    /// A frame at its exposure (it has no number yet), or at the loop.
+    pub(crate) fn frame(&mut self, mut frame: Frame) {
+        let Some(sequence) = frame.sequence else {
+            if self.now < self.camera.gone_until {
+                // After a replug the driver counts from zero.
+                self.camera.sequence = 0;
+                return;
+            }
+            if frame.drop == Drop::Silent {
+                return;
+            }
+            self.trace.add(self.now, || Happening::Exposure { ordinal: frame.ordinal });
+            frame.sequence = Some(self.camera.sequence);
+            self.camera.sequence = self.camera.sequence.wrapping_add(1);
+            let backlog = self.camera.busy_until.saturating_sub(self.now) > 6 * self.config.inference.as_micros();
+            // While the loop holds every buffer the driver can only count.
+            if frame.drop == Drop::No && !backlog {
+                let late = frame.late_us;
+                self.later(late, Event::Frame(frame));
+            }
+            return;
+        };
+        let stamp = frame.captured_at.saturating_add_signed(frame.stamp_error);
+        self.send(LineEvent::FrameArrived { captured_at: Micros::new(stamp) });
+        if !self.matching.is_plausible(Micros::new(stamp), Micros::new(self.now)) {
+            return;
+        }
+        let Some(subject) = self.announce(sequence, stamp) else { return };
+        let bad = self.audit.has_defect(frame.ordinal) && frame.shows;
+        self.infer(&frame, sequence, subject, bad);
+        if frame.twice {
+            let bad = self.audit.has_defect(frame.ordinal);
+            self.infer(&frame, sequence, subject, bad);
+        }
+    }
+
+    /// On a free-running camera: the parts that this frame stands for are triggered, and the last of them is its own.
+    fn announce(&mut self, sequence: u32, stamp: u64) -> Option<Subject> {
+        if self.config.trigger == Trigger::Sensor {
+            return Some(Subject::Frame);
+        }
+        let parts: Vec<Part> = self.free_run.on_frame(sequence, Micros::new(stamp)).collect();
+        let twice = std::mem::take(&mut self.tell_twice);
+        for part in &parts {
+            self.audit.numbered(part, self.now);
+            self.send(LineEvent::Triggered(*part));
+            if twice {
+                self.send(LineEvent::Triggered(*part));
+            }
+        }
+        parts.last().map(|part| Subject::Part(*part))
+    }
+
+    fn infer(&mut self, frame: &Frame, sequence: u32, subject: Subject, bad: bool) {
+        let usual = self.config.inference.as_micros();
+        let took = if frame.corrupt { 500 } else { usual + self.rng.up_to(usual / 4) + frame.extra_us };
+        let done = self.now.max(self.camera.busy_until) + took;
+        self.camera.busy_until = done;
+        let score = Score(if bad { 0.9 } else { 0.1 });
+        let (judgement, why, score) = match frame.corrupt {
+            true => (Judgement::Missed, Why::BadFrame, Score(f32::NAN)),
+            false => {
+                let (judgement, why) = self.policy.judge(score, None);
+                (judgement, why, score)
+            }
+        };
+        let verdict = Verdict {
+            subject,
+            judgement,
+            why,
+            score,
+            sequence,
+            model: ModelDigest::default(),
+            recipe: RecipeId(self.camera.recipe.max(1)),
+            captured_at: Micros::new(frame.captured_at.saturating_add_signed(frame.stamp_error)),
+            decided_at: Micros::new(done),
+        };
+        self.at(done, Event::Inferred(Inferred { ordinal: frame.ordinal, verdict }));
+    }
+
+    pub(crate) fn inferred(&mut self, inferred: Inferred) {
+        let pass = inferred.verdict.judgement == Judgement::Pass;
+        self.trace.add(self.now, || Happening::Verdict { ordinal: inferred.ordinal, pass });
+        let lost = self.outbox.lost;
+        self.queued.push_back(inferred);
+        self.send(LineEvent::Judged(inferred.verdict));
+        if self.outbox.lost > lost {
+            self.queued.pop_back();
+        }
+    }
+
+    pub(crate) fn change_recipe(&mut self) {
+        let number = 3 - self.camera.recipe.max(1);
+        self.send(LineEvent::Recipe(self.config.recipe(number, self.slot)));
+        self.camera.recipe = number;
+    }
+
+    pub(crate) fn acknowledge(&mut self) {
+        self.send(LineEvent::Acknowledge);
+    }
+
+    /// Sends an event to the actuator thread as the loop does: without waiting, whether it fits or not.
+    fn send(&mut self, event: LineEvent) {
+        let full = self.now < self.queue_full_until;
+        let queue = &mut self.queue;
+        self.outbox.send(event, |event| !full && queue.enqueue(event).is_ok());
+        if full {
+            self.at(self.queue_full_until, Event::Flush);
+        }
+        self.ring();
+    }
+
+    /// The loop's turn without a frame.
+    pub(crate) fn flush(&mut self) {
+        if self.now < self.queue_full_until {
+            self.at(self.queue_full_until, Event::Flush);
+            return;
+        }
+        let queue = &mut self.queue;
+        if self.outbox.flush(|event| queue.enqueue(event).is_ok()) {
+            self.ring();
+        }
+    }
+}

@@ -1,0 +1,174 @@
+//! What is simulated: the line, its timing, how it is triggered, and which faults happen how often.
+
+use jidoka_line::part::Axis;
+use jidoka_line::sensor::SensorLimits;
+use jidoka_line::{
+    Deadlines, LineConfig, Matching, Quorum, Recipe, RecipeId, RejectLimits, RejectTiming, Slot, Span, TimingErrors,
+    Wiring,
+};
+
+use crate::fault::Fault;
+
+/// How parts become known.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Trigger {
+    /// Every frame of a free-running camera is a part.
+    FreeRun,
+    /// A sensor at the camera.
+    Sensor,
+}
+
+/// A line to simulate.
+#[derive(Clone, Debug)]
+pub struct SimConfig {
+    /// The ejector's timing, as the product checks it.
+    pub timing: RejectTiming,
+    /// How parts become known.
+    pub trigger: Trigger,
+    /// How the ejector is wired.
+    pub wiring: Wiring,
+    /// Frames that decide about a part.
+    pub quorum: Quorum,
+    /// When counts of rejects raise an alarm.
+    pub limits: RejectLimits,
+    /// The usual time from a frame to its verdict.
+    pub inference: Span,
+    /// How many thousandths of the parts are bad.
+    pub bad_permille: u32,
+    /// How many parts in a thousand meet a fault.
+    pub fault_permille: u32,
+    /// Which faults happen; one that the line cannot meet (an ejector that sticks, without a confirmation input) is left out.
+    pub faults: Vec<Fault>,
+    /// How many parts a shift has at most; each shift begins with an empty belt and ends by a stop, a crash or by running out.
+    pub shift_parts: u32,
+}
+
+impl SimConfig {
+    /// Ten parts a second past a sensor, half a second to the ejector, every fault that such a line can meet.
+    pub fn example() -> SimConfig {
+        let ms = Span::from_millis;
+        SimConfig {
+            timing: RejectTiming {
+                lag: ms(8),
+                tolerance: ms(4),
+                least_pulse: ms(12),
+                speed_tolerance_permille: 10,
+                length: ms(30),
+                verdict_within: ms(80),
+                confirm_within: Some(ms(35)),
+                ..RejectTiming::new(ms(500), ms(40), ms(80))
+            },
+            trigger: Trigger::Sensor,
+            wiring: Wiring::EnergiseToReject,
+            quorum: Quorum::default(),
+            limits: RejectLimits { consecutive: 8, rate: None },
+            inference: ms(20),
+            bad_permille: 50,
+            fault_permille: 20,
+            faults: Fault::ALL.to_vec(),
+            shift_parts: 6_000,
+        }
+    }
+
+    /// The example without faults: nothing may go wrong then, not even a false reject.
+    pub fn faultless() -> SimConfig {
+        SimConfig { fault_permille: 0, ..SimConfig::example() }
+    }
+
+    /// Does the product's arithmetic.
+    ///
+    /// # Errors
+    /// Everything that is wrong with the timing.
+    pub fn check(&self) -> Result<Slot, Box<TimingErrors>> {
+        RejectTiming { confirm_within: self.confirm_within(), ..self.timing }.check().map_err(Box::new)
+    }
+
+    /// The confirmation input is simulated for an ejector, not for a gate.
+    pub(crate) fn confirm_within(&self) -> Option<Span> {
+        self.timing.confirm_within.filter(|_| self.wiring == Wiring::EnergiseToReject)
+    }
+
+    pub(crate) fn pitch_us(&self) -> u64 {
+        self.timing.pitch.as_micros()
+    }
+
+    /// A verdict is believed for three quarters of the way to the ejector, so that stale ones come in time to do harm.
+    pub(crate) fn stale_after(&self) -> Span {
+        Span::from_micros(self.timing.delay.as_micros() * 3 / 4)
+    }
+
+    /// From the trigger to the exposure of frame `index` of a part.
+    pub(crate) fn exposure_us(&self, index: u8) -> u64 {
+        match self.trigger {
+            Trigger::FreeRun => 0,
+            Trigger::Sensor => 5_000 + 4_000 * u64::from(index),
+        }
+    }
+
+    pub(crate) fn recipe(&self, number: u16, slot: Slot) -> Recipe {
+        Recipe::new(RecipeId(number), slot)
+    }
+
+    pub(crate) fn line(&self, slot: Slot) -> LineConfig {
+        let free_running = self.trigger == Trigger::FreeRun;
+        let last = self.quorum.frames.max(1) - 1;
+        let middle = (self.exposure_us(0) + self.exposure_us(last)) / 2;
+        let spread = self.exposure_us(last) - self.exposure_us(0);
+        LineConfig {
+            wiring: self.wiring,
+            quorum: self.quorum,
+            stale_after: self.stale_after(),
+            matching: Matching {
+                offset: Span::from_micros(middle),
+                tolerance: Span::from_micros(spread / 2 + 2_000),
+                check_sequence: self.quorum.frames == 1,
+                arrives_within: Span::from_millis(30).min(Span::from_micros(self.pitch_us() / 2)),
+            },
+            limits: self.limits,
+            deadlines: self.deadlines(),
+            free_running,
+            ..LineConfig::new(self.recipe(1, slot))
+        }
+    }
+
+    pub(crate) fn deadlines(&self) -> Deadlines {
+        Deadlines {
+            frame: Span::from_micros(6 * self.pitch_us()),
+            inference: self.inference * 12,
+            actuation: Span::from_millis(30),
+            backoff: Span::from_millis(200),
+            backoff_most: Span::from_millis(5_000),
+        }
+    }
+
+    pub(crate) fn sensor(&self) -> SensorLimits {
+        let length = self.part_length_us();
+        SensorLimits {
+            debounce: Span::from_micros(500),
+            hold_off: Span::from_micros(length / 2),
+            longest: Some((length + length / 4) as i64),
+            axis: Axis::Time,
+        }
+    }
+
+    /// How long a part keeps the sensor active: its length where given, otherwise a third of the pitch.
+    pub(crate) fn part_length_us(&self) -> u64 {
+        match self.timing.length.as_micros() {
+            0 => (self.pitch_us() / 3).min(self.timing.pulse.as_micros()),
+            length => length,
+        }
+    }
+
+    /// Whether a fault can happen here, and can be met.
+    pub(crate) fn can_meet(&self, fault: Fault) -> bool {
+        let sensor = self.trigger == Trigger::Sensor;
+        match fault {
+            Fault::SensorBounce | Fault::DoublePart | Fault::TouchingParts | Fault::SplitPart => sensor,
+            // There the loop thread numbers the parts and tells the line of them.
+            Fault::DuplicateTrigger => !sensor,
+            Fault::SecondLook => self.quorum.frames == 1 && sensor,
+            Fault::EjectorStuck => self.confirm_within().is_some(),
+            _ => true,
+        }
+    }
+}

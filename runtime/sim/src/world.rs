@@ -1,0 +1,404 @@
+//! One shift of a simulated line: a heap of things to come, the loop thread and the actuator thread as two actors on it, and
+//! the product's own line core, sensor, frame numbering and policy between them.
+
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, VecDeque};
+use std::rc::Rc;
+
+use jidoka_line::policy::{Limits, Policy};
+use jidoka_line::sensor::{Edge, FreeRun, Sensor};
+use jidoka_line::{EventQueue, Line, Matching, Micrometres, Micros, Outbox, PartId, Slot, Span, Wiring};
+
+use crate::audit::Audit;
+use crate::camera::{Camera, Frame, Inferred};
+use crate::config::{SimConfig, Trigger};
+use crate::fault::Fault;
+use crate::pins::{Board, Pin, wire};
+use crate::rng::Rng;
+use crate::trace::{Happening, Trace};
+
+/// A deliberate bug, where they are compiled in.
+#[cfg(feature = "mutants")]
+pub type Bug = jidoka_line::mutants::Bug;
+/// Without the feature there is none to plant.
+#[cfg(not(feature = "mutants"))]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Bug {}
+
+/// Something to come.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Event {
+    /// A part reaches the camera.
+    Arrival,
+    /// The sensor's level changes.
+    Edge(Edge),
+    /// A frame reaches the loop thread.
+    Frame(Frame),
+    /// An inference is done.
+    Inferred(Inferred),
+    /// A part that was ejected falls past the confirmation sensor.
+    Confirm,
+    /// The actuator thread does not run for a while.
+    Starve,
+    /// The loop thread looks into its outbox.
+    Flush,
+    /// Look which parts can be audited.
+    Audit,
+}
+
+struct Entry {
+    at: u64,
+    order: u64,
+    event: Event,
+}
+
+impl PartialEq for Entry {
+    fn eq(&self, other: &Entry) -> bool {
+        self.cmp(other).is_eq()
+    }
+}
+impl Eq for Entry {}
+impl PartialOrd for Entry {
+    fn partial_cmp(&self, other: &Entry) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+impl Ord for Entry {
+    fn cmp(&self, other: &Entry) -> std::cmp::Ordering {
+        (self.at, self.order).cmp(&(other.at, other.order))
+    }
+}
+
+/// What one shift is.
+#[derive(Clone, Copy)]
+pub(crate) struct ShiftPlan<'a> {
+    pub(crate) config: &'a SimConfig,
+    pub(crate) slot: Slot,
+    pub(crate) seed: u64,
+    /// No more than this many parts.
+    pub(crate) parts: u64,
+    pub(crate) bug: Option<Bug>,
+}
+
+/// How a shift ends.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum End {
+    NotYet,
+    Stop,
+    Crash,
+}
+
+pub(crate) struct World<'a> {
+    pub(crate) config: &'a SimConfig,
+    pub(crate) slot: Slot,
+    pub(crate) rng: Rng,
+    heap: BinaryHeap<Reverse<Entry>>,
+    order: u64,
+    pub(crate) now: u64,
+    pub(crate) line: Line<Pin>,
+    pub(crate) board: Rc<Board>,
+    pub(crate) queue: Box<EventQueue>,
+    /// Of each verdict in the queue, whose frame it was.
+    pub(crate) queued: VecDeque<Inferred>,
+    pub(crate) sensor: Sensor,
+    pub(crate) edges: VecDeque<Edge>,
+    pub(crate) confirms: u32,
+    pub(crate) free_run: FreeRun,
+    pub(crate) policy: Policy,
+    pub(crate) camera: Camera,
+    pub(crate) matching: Matching,
+    /// When the actuator thread wakes next.
+    pub(crate) wake: Option<u64>,
+    pub(crate) starved_until: u64,
+    pub(crate) outbox: Outbox,
+    pub(crate) queue_full_until: u64,
+    pub(crate) stuck_until: u64,
+    pub(crate) tell_twice: bool,
+    /// How much later than usual the next part comes.
+    extra_gap: u64,
+    pub(crate) pulse_since: Option<u64>,
+    pub(crate) recipe: u16,
+    pub(crate) audit: Audit,
+    pub(crate) trace: Trace,
+    parts_left: u64,
+    end: End,
+    faults: Vec<Fault>,
+}
+
+impl<'a> World<'a> {
+    pub(crate) fn new(plan: &ShiftPlan<'a>, trace: Trace) -> World<'a> {
+        let config = plan.config;
+        let board = Rc::new(Board::default());
+        let mut audit = Audit::new(config);
+        let line = Line::new(config.line(plan.slot), wire(&board));
+        audit.before_start(&board);
+        let faults = config.faults.iter().copied().filter(|fault| config.can_meet(*fault)).collect();
+        let interval = Span::from_micros(config.pitch_us() * 5 / 4);
+        let policy =
+            Policy::new(Limits::threshold(0.5)).unwrap_or_else(|error| unreachable!("a half is a limit: {error}"));
+        let mut world = World {
+            config,
+            slot: plan.slot,
+            rng: Rng::new(plan.seed),
+            heap: BinaryHeap::with_capacity(256),
+            order: 0,
+            now: 1_000_000,
+            line,
+            board,
+            queue: Box::new(EventQueue::new()),
+            queued: VecDeque::new(),
+            sensor: Sensor::new(config.sensor(), PartId(0)),
+            edges: VecDeque::new(),
+            confirms: 0,
+            free_run: FreeRun::new(PartId(0), interval),
+            policy,
+            camera: Camera::default(),
+            matching: config.line(plan.slot).matching,
+            wake: None,
+            starved_until: 0,
+            outbox: Outbox::new(),
+            queue_full_until: 0,
+            stuck_until: 0,
+            tell_twice: false,
+            extra_gap: 0,
+            pulse_since: None,
+            recipe: 1,
+            audit,
+            trace,
+            parts_left: plan.parts,
+            end: End::NotYet,
+            faults,
+        };
+        world.plant(plan.bug);
+        world
+    }
+
+    #[cfg(feature = "mutants")]
+    fn plant(&mut self, bug: Option<Bug>) {
+        if let Some(bug) = bug {
+            self.line.plant(bug);
+        }
+    }
+
+    #[cfg(not(feature = "mutants"))]
+    fn plant(&mut self, bug: Option<Bug>) {
+        debug_assert!(bug.is_none());
+    }
+
+    /// Runs the shift to its end, or to the first violation.
+    pub(crate) fn run(mut self) -> (Audit, Trace, u64) {
+        let began = self.now;
+        self.line.start(Micros::new(self.now));
+        self.turn();
+        self.later(self.config.pitch_us(), Event::Arrival);
+        while self.end == End::NotYet && !self.audit.has_failed() {
+            let due = self.heap.peek().map(|Reverse(entry)| entry.at);
+            match (self.wake, due) {
+                (Some(wake), due) if due.is_none_or(|due| wake <= due) => {
+                    self.now = self.now.max(wake);
+                    self.turn();
+                }
+                (_, Some(_)) => {
+                    let Some(Reverse(entry)) = self.heap.pop() else { break };
+                    self.now = self.now.max(entry.at);
+                    self.happen(entry.event);
+                }
+                _ => break,
+            }
+        }
+        self.finish();
+        let ran = self.now - began;
+        (self.audit, self.trace, ran)
+    }
+
+    /// Puts an event `after` microseconds from now onto the heap.
+    pub(crate) fn later(&mut self, after: u64, event: Event) {
+        self.at(self.now + after, event);
+    }
+
+    pub(crate) fn at(&mut self, at: u64, event: Event) {
+        self.order += 1;
+        self.heap.push(Reverse(Entry { at, order: self.order, event }));
+    }
+
+    fn happen(&mut self, event: Event) {
+        match event {
+            Event::Arrival => self.arrive(),
+            Event::Edge(edge) => {
+                self.edges.push_back(edge);
+                self.ring();
+            }
+            Event::Frame(frame) => self.frame(frame),
+            Event::Inferred(inferred) => self.inferred(inferred),
+            Event::Confirm => {
+                self.confirms += 1;
+                self.ring();
+            }
+            Event::Starve => {
+                self.starved_until = self.now + self.rng.between(2_000, 120_000);
+                self.wake = self.wake.map(|wake| wake.max(self.starved_until));
+            }
+            Event::Flush => self.flush(),
+            Event::Audit => self.audit.settle(self.now),
+        }
+    }
+
+    /// Wakes the actuator thread.
+    pub(crate) fn ring(&mut self) {
+        let jitter = self.rng.between(20, 200);
+        let wake = (self.now + jitter).max(self.starved_until);
+        self.wake = Some(self.wake.map_or(wake, |before| before.min(wake)));
+    }
+
+    /// A part reaches the camera, with whatever goes wrong with it.
+    fn arrive(&mut self) {
+        if self.parts_left == 0 {
+            return;
+        }
+        self.parts_left -= 1;
+        self.audit.settle(self.now);
+        let fault = self.choose_fault();
+        let pitch = self.config.pitch_us();
+        self.part(fault);
+        if let Some(fault) = fault {
+            self.audit.fault(fault);
+            self.trace.add(self.now, || Happening::Fault(fault));
+            self.fault(fault);
+        }
+        let gap = match self.config.trigger {
+            Trigger::FreeRun => pitch * 5 / 4,
+            Trigger::Sensor => self.extra_gap + pitch + self.rng.up_to(pitch / 2),
+        };
+        self.extra_gap = 0;
+        self.later(gap, Event::Arrival);
+        if self.parts_left == 0 {
+            // Long enough for the last part to leave, whatever happens to it.
+            let reach = self.config.timing.delay.as_micros() + self.config.timing.pulse.as_micros() + 2_000_000;
+            self.later(reach, Event::Audit);
+        }
+    }
+
+    fn choose_fault(&mut self) -> Option<Fault> {
+        if self.faults.is_empty() || self.audit.parts() < 10 || !self.rng.chance(self.config.fault_permille) {
+            return None;
+        }
+        let index = self.rng.up_to(self.faults.len() as u64 - 1) as usize;
+        let fault = self.faults[index];
+        let ends = matches!(fault, Fault::Crash | Fault::Stop);
+        // A shift should have time to see the others.
+        (!ends || self.rng.chance(100)).then_some(fault)
+    }
+
+    /// A part as such: where it will be at the ejector, what its frames show, and the sensor's edges.
+    fn part(&mut self, fault: Option<Fault>) {
+        let ordinal = self.known(self.now, fault);
+        let length = self.config.part_length_us();
+        if self.config.trigger == Trigger::Sensor {
+            self.sense(length, fault);
+        }
+        if fault == Some(Fault::TouchingParts) {
+            // The second is seen by the ejector, but not as a part by the sensor nor by the camera.
+            let second = self.known(self.now + length, fault);
+            self.extra_gap = length;
+            self.audit.join(second);
+        }
+        self.expose(ordinal, fault);
+    }
+
+    /// Tells the audit of a part that is at the camera at `at`.
+    fn known(&mut self, at: u64, fault: Option<Fault>) -> u64 {
+        let timing = self.config.timing;
+        let drift = self.rng.around(timing.drift().as_micros());
+        let pulse = timing.pulse.as_micros();
+        let centre = (at + timing.delay.as_micros() + pulse / 2).saturating_add_signed(drift);
+        let half = match self.config.wiring {
+            Wiring::EnergiseToReject => pulse.max(timing.length.as_micros()) / 2,
+            // The gate has to be open when the part's middle is there.
+            Wiring::EnergiseToPass => 0,
+        };
+        let hidden = fault == Some(Fault::SecondLook);
+        let bad = hidden || self.rng.chance(self.config.bad_permille);
+        let ordinal = self.audit.part(at, (centre - half, centre + half), bad, hidden);
+        self.trace.add(at, || Happening::Part { ordinal, bad });
+        ordinal
+    }
+
+    /// The sensor's edges of a part `length` microseconds long.
+    fn sense(&mut self, length: u64, fault: Option<Fault>) {
+        let length = if fault == Some(Fault::TouchingParts) { 2 * length } else { length };
+        let mut edges = vec![0];
+        match fault {
+            Some(Fault::SensorBounce) => {
+                for _ in 0..self.rng.between(1, 4) {
+                    let last = edges.last().copied().unwrap_or(0);
+                    edges.push(last + self.rng.between(20, 300));
+                    edges.push(last + self.rng.between(320, 480));
+                }
+                edges.push(length);
+                edges.push(length + self.rng.between(20, 100));
+                edges.push(length + self.rng.between(120, 400));
+            }
+            Some(Fault::SplitPart) => {
+                let hole = self.rng.between(length / 8, length / 4);
+                edges.extend([hole, hole + self.rng.between(100, length / 8), length]);
+            }
+            _ => edges.push(length),
+        }
+        for (index, after) in edges.into_iter().enumerate() {
+            let at = Micros::new(self.now + after);
+            self.at(at.as_u64(), Event::Edge(Edge { active: index % 2 == 0, at, position: Micrometres(0) }));
+        }
+    }
+
+    /// What goes wrong beside the part itself and its frames.
+    fn fault(&mut self, fault: Fault) {
+        match fault {
+            Fault::Unplug => self.camera.unplug(self.now + self.rng.between(300_000, 3_000_000)),
+            Fault::ActuatorStarved => {
+                // Somewhere on the part's way to the ejector, not necessarily at once.
+                let after = self.rng.up_to(self.config.timing.delay.as_micros() + self.config.timing.pulse.as_micros());
+                self.later(after, Event::Starve);
+            }
+            Fault::QueueFull => self.queue_full_until = self.now + self.rng.between(20_000, 1_200_000),
+            Fault::DuplicateTrigger => self.tell_twice = true,
+            Fault::EjectorStuck => self.stuck_until = self.now + self.rng.between(500_000, 2_000_000),
+            Fault::DoublePart => self.too_close(),
+            Fault::RecipeChange => self.change_recipe(),
+            Fault::Acknowledge => self.acknowledge(),
+            Fault::Crash => self.end = End::Crash,
+            Fault::Stop => self.end = End::Stop,
+            // The others happen to the part itself or to its frames.
+            _ => {}
+        }
+    }
+
+    /// Another part behind the one that just came, so near that the ejector may not be able to tell them apart.
+    fn too_close(&mut self) {
+        let least = self.config.part_length_us() + 1_500;
+        let near = self.rng.between(least, least.max(self.config.pitch_us() * 9 / 10));
+        let now = self.now;
+        self.now = now + near;
+        self.part(None);
+        self.now = now;
+        self.extra_gap = near;
+    }
+
+    fn finish(&mut self) {
+        if self.audit.has_failed() {
+            return;
+        }
+        match self.end {
+            // A panic unwinds through the line's owner: the line is dropped, the world looks at the pins.
+            End::Crash => {
+                let spare = Line::new(self.config.line(self.slot), jidoka_line::Outputs::new());
+                drop(std::mem::replace(&mut self.line, spare));
+                self.audit.crashed(self.now, &self.board);
+            }
+            End::Stop | End::NotYet => {
+                self.line.safe();
+                self.take_notes();
+                self.audit.stopped(self.now, &self.board, self.line.counters(), self.end == End::Stop);
+            }
+        }
+    }
+}
