@@ -4,7 +4,6 @@ A teacher maps images f32 [N,3,H,W] in 0..1 to one feature map at 1/8 and one at
 
     PATH.npz        MobileNetV2 of Keras, any width, arrays named `block_5_expand__kernel`, `bn_Conv1__gamma`, ...
     PATH.tflite     MobileNetV2 of TensorFlow Lite, float or quantised (dequantised here)
-    PATH.onnx       ResNet18 of torchvision as per-channel QDQ, cut after layer3 (dequantised here)
     timm:NAME       any timm model with pretrained weights and `features_only` (needs timm and a network)
 
 and may be followed by `:8`, `:16` or `:8,16` (the default) to choose which scales it teaches.
@@ -41,10 +40,10 @@ def load_teacher(spec: str) -> Teacher:
         return Teacher(source, "", _freeze(TimmTeacher(source.removeprefix("timm:"))), scales)
     path = Path(source)
     if not path.is_file():
-        raise SystemExit(f"error: teacher {source}: no such file (expected .npz, .tflite, .onnx or timm:NAME)")
-    readers = {".npz": _read_keras, ".tflite": _read_tflite, ".onnx": _read_resnet18}
+        raise SystemExit(f"error: teacher {source}: no such file (expected .npz, .tflite or timm:NAME)")
+    readers = {".npz": _read_keras, ".tflite": _read_tflite}
     if path.suffix not in readers:
-        raise SystemExit(f"error: teacher {source}: unknown kind {path.suffix!r} (expected .npz, .tflite, .onnx or timm:NAME)")
+        raise SystemExit(f"error: teacher {source}: unknown kind {path.suffix!r} (expected .npz, .tflite or timm:NAME)")
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     return Teacher(path.name, digest, _freeze(readers[path.suffix](path)), scales)
 
@@ -197,6 +196,3 @@ class TimmTeacher(nn.Module):
         s8, s16 = self.net((image - self.mean) / self.std)
         return s8, s16
 
-
-def _read_resnet18(path: Path) -> nn.Module:
-    raise SystemExit(f"error: teacher {path}: not read yet")
