@@ -229,10 +229,16 @@ impl<P: OutputPin> Line<P> {
         self.confirm();
     }
 
-    /// An alarm from outside the line (encoder slip, reversal): stands, and stops the line, as its own do.
+    /// An alarm from outside the line: stands, and stops the line, as its own do. After [`Alarm::EncoderSlip`] nobody knows
+    /// where the parts in flight are, so that they are missed.
     pub fn on_alarm(&mut self, alarm: Alarm, now: Micros) {
         self.tick(now);
         self.raise(alarm);
+        if alarm == Alarm::EncoderSlip {
+            while let Some(record) = self.table.remove(0) {
+                self.leave_missed(record, Why::TrackLost);
+            }
+        }
     }
 
     /// The operator has seen the alarms: they no longer stand.

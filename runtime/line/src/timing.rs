@@ -147,9 +147,11 @@ impl RejectPlacing {
             delay: self.delay_um,
             pulse: self.pulse_um,
             least_pulse: self.least_pulse_um,
-            lag: run(self.lag),
+            // The command goes out where half the lag is right: a belt that has slowed down by then makes the ejector act up to
+            // half of it early, one at full speed half of it late.
+            lag: run(self.lag).div_ceil(2),
             tolerance: run(self.tolerance),
-            drift: self.slip_um,
+            drift: self.slip_um.saturating_add(run(self.lag).div_ceil(2)),
             pitch: self.pitch_um,
             length: self.length_um,
             verdict_within: run(self.verdict_within),

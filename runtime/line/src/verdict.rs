@@ -90,6 +90,8 @@ pub enum Why {
     Mismatch = 22,
     /// The pulse meant for another part ended so late that it may have touched this one.
     Touched = 23,
+    /// The encoder slipped: nobody knows where the part is.
+    TrackLost = 24,
 }
 
 /// What a verdict is about.

@@ -21,6 +21,8 @@ enum Next {
     Reject,
     /// Its window is open: fire.
     Fire(EjectorId),
+    /// The ejector has been on for too long on a belt that stands: off until it moves again.
+    Rest(EjectorId),
     /// Its window has closed with the ejector having acted.
     Fired(EjectorId, PulseId),
     /// It leaves.
@@ -49,6 +51,13 @@ impl<P: OutputPin> Line<P> {
                     }
                 }
                 Next::Fire(ejector) => self.fire(index, ejector),
+                Next::Rest(ejector) => {
+                    let here = self.here();
+                    if let Some(record) = self.table.get_mut(index) {
+                        record.rested_at = Some(here);
+                        record.state = State::Ejecting { ejector };
+                    }
+                }
                 Next::Fired(ejector, pulse) => self.fired(index, ejector, pulse),
                 Next::Leave(outcome) => {
                     if let Some(record) = self.table.remove(index) {
@@ -89,7 +98,13 @@ impl<P: OutputPin> Line<P> {
                     here >= window.closes.plus(if overlong { window.closes.past(window.opens) } else { 0 })
                 });
                 let too_long = self.config.longest_on.is_some_and(|most| self.now.since(since) >= most);
-                if closed || too_long { Next::Fired(ejector, pulse) } else { Next::Stay }
+                let unfinished =
+                    self.recipe.axis() == Axis::Distance && window.is_some_and(|window| here < window.fire_by);
+                match (closed, too_long) {
+                    (false, false) => Next::Stay,
+                    (false, true) if unfinished => Next::Rest(ejector),
+                    _ => Next::Fired(ejector, pulse),
+                }
             }
             State::Confirming { ejector, pulse, until } => {
                 // One of two parts that leave together may hide the other.
@@ -106,7 +121,7 @@ impl<P: OutputPin> Line<P> {
 
     fn next_ejecting(&self, record: &Record, ejector: EjectorId, here: Travel) -> Next {
         let Some(window) = record.window(ejector) else { return Next::Miss(Why::WindowGone) };
-        if here < window.opens {
+        if here < window.opens || record.rested_at == Some(here) {
             return Next::Stay;
         }
         if ejector == EjectorId::REJECT && self.gate_was_open_too_long(window) {

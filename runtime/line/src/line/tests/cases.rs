@@ -200,6 +200,35 @@ fn energise_to_pass_lets_only_good_parts_through() {
 }
 
 #[test]
+fn a_gate_that_an_overslept_thread_moved_too_late_counts_neither_pass_nor_reject() {
+    // Good, bad: the thread sleeps through the middle of the first part's window, then with the gate open into the second's.
+    for (sleeps_to_us, expected) in [
+        (107_000, [(0, 'p', Why::Good), (1, 'r', Why::Score)]),
+        (109_000, [(0, 'm', Why::WindowGone), (1, 'r', Why::Score)]),
+    ] {
+        let mut rig = Rig::new(|config| config.wiring = Wiring::EnergiseToPass);
+        rig.trigger(0, 0);
+        rig.verdict(30, 0, 0, Pass);
+        rig.trigger(50, 1);
+        rig.verdict(80, 1, 50, Reject);
+        *rig.clock.borrow_mut() = sleeps_to_us;
+        rig.poll();
+        rig.run_to(1_000_000);
+        assert_eq!(rig.outcomes(), expected, "asleep to {sleeps_to_us}");
+    }
+    let mut rig = Rig::new(|config| config.wiring = Wiring::EnergiseToPass);
+    rig.trigger(0, 0);
+    rig.verdict(30, 0, 0, Pass);
+    rig.trigger(50, 1);
+    rig.verdict(80, 1, 50, Reject);
+    rig.run_to(105_000);
+    *rig.clock.borrow_mut() = 160_000;
+    rig.poll();
+    rig.run_to(1_000_000);
+    assert_eq!(rig.outcomes(), [(0, 'p', Why::Good), (1, 'm', Why::WindowGone)], "the gate was open for the bad part");
+}
+
+#[test]
 fn the_handshake_shows_each_result_once_and_none_after_a_recipe_change() {
     let mut rig = Rig::new(|_| {});
     rig.trigger(0, 0);

@@ -104,7 +104,21 @@ fn by_encoder_the_window_waits_for_the_belt() {
     rig.belt(5_010, 100, 0);
     rig.run_to(6_000_000);
     assert_eq!(rig.pulses(Signal::Reject), [(5_010, 5_510)], "the ejector rests though the belt stopped in the window");
+    assert_eq!(rig.outcomes(), [], "the part may not be in front of it yet");
+    rig.belt(7_000, 110, 1_000);
+    rig.belt(7_010, 120, 1_000);
+    assert_eq!(rig.pulses(Signal::Reject), [(5_010, 5_510), (7_000, 7_010)]);
     assert_eq!(rig.outcomes(), [(0, 'r', Why::Absent)]);
+}
+
+#[test]
+fn parts_whose_place_is_lost_are_missed_with_an_alarm() {
+    let mut rig = Rig::new(|config| config.recipe = placed());
+    rig.belt(0, 0, 1_000);
+    rig.trigger_at(0, 0, 0);
+    rig.event(50, |line, now| line.on_alarm(Alarm::EncoderSlip, now));
+    assert_eq!(rig.outcomes(), [(0, 'm', Why::TrackLost)]);
+    assert!(rig.line.alarms().has(Alarm::EncoderSlip));
 }
 
 #[test]
