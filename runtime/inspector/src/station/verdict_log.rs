@@ -225,5 +225,6 @@ pub fn why_word(why: Why) -> &'static str {
         Why::PinFailed => "pin_failed",
         Why::Mismatch => "mismatch",
         Why::Touched => "touched",
+        Why::TrackLost => "track_lost",
     }
 }
