@@ -16,6 +16,9 @@ use crate::layout::{Grid, Pads, Planes, SLACK_CELLS};
 const NUMBERS: usize = 36;
 /// Tiles that are computed together, at most (but at least one row of them).
 const BLOCK_TILES: usize = 64;
+/// The number of each lane.
+static COUNTING: [f32; LANES] = [0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0, 10.0, 11.0, 12.0, 13.0, 14.0, 15.0];
+
 /// The most lanes of any set.
 const LANES: usize = 16;
 
@@ -53,7 +56,9 @@ impl Winograd {
     #[must_use]
     pub fn scratch_len(&self, output: &Grid) -> usize {
         let blocks = Blocks::new(output);
-        NUMBERS * (self.source.channels + self.padded()) * blocks.pitch + 16 * blocks.half + LANES
+        NUMBERS * (number_step(self.source.channels, &blocks) + number_step(self.padded(), &blocks))
+            + 12 * blocks.half
+            + LANES
     }
 }
 
@@ -96,13 +101,24 @@ pub(super) struct WinogradCall<'a> {
 }
 
 impl WinogradCall<'_> {
+    /// Floats from one of the 36 numbers to the next, before and after the products.
+    fn steps(&self) -> (usize, usize) {
+        (number_step(self.packed.source.channels, &self.blocks), number_step(self.packed.padded(), &self.blocks))
+    }
+
     fn products(&self) -> usize {
-        NUMBERS * self.packed.source.channels * self.blocks.pitch
+        NUMBERS * self.steps().0
     }
 
     fn columns(&self) -> usize {
-        self.products() + NUMBERS * self.packed.padded() * self.blocks.pitch
+        self.products() + NUMBERS * self.steps().1
     }
+}
+
+/// Floats of one number of a block's tiles, in all channels. One line more, lest the 36 lines of a tile fall into one set of
+/// the cache.
+fn number_step(channels: usize, blocks: &Blocks) -> usize {
+    channels * blocks.pitch + LANES
 }
 
 /// A body: the whole convolution.
@@ -168,6 +184,8 @@ unsafe fn into_outputs<S: Simd>(m: [S::F; 6]) -> [S::F; 4] {
 #[inline(always)]
 pub(super) unsafe fn winograd<S: Simd, const PAIRS: usize>(call: &WinogradCall<'_>) {
     let (packed, blocks) = (call.packed, call.blocks);
+    // SAFETY: the caller's. What lies right of the last vector of columns stays zero.
+    unsafe { call.scratch.add(call.columns()).write_bytes(0, 12 * blocks.half) };
     for first in (0..blocks.down).step_by(blocks.rows) {
         let rows = blocks.rows.min(blocks.down - first);
         // SAFETY: the caller's.
@@ -180,8 +198,13 @@ pub(super) unsafe fn winograd<S: Simd, const PAIRS: usize>(call: &WinogradCall<'
             }
             for number in 0..NUMBERS {
                 for m in (0..packed.channels).step_by(2 * PAIRS) {
-                    for x in (0..rows * blocks.across).step_by(2 * S::LANES) {
-                        product::<S, PAIRS>(call, number, m, x);
+                    let tiles = rows * blocks.across;
+                    for x in (0..tiles).step_by(2 * S::LANES) {
+                        if x + S::LANES < tiles {
+                            product::<S, PAIRS, 2>(call, number, m, x);
+                        } else {
+                            product::<S, PAIRS, 1>(call, number, m, x);
+                        }
                     }
                 }
             }
@@ -213,18 +236,13 @@ unsafe fn split_columns<S: Simd>(call: &WinogradCall<'_>, c: usize, row: usize) 
                 }
             }
             let (evens, odds) = (into_numbers::<S>(evens), into_numbers::<S>(odds));
+            // What lies right of the image is not part of it, and may be anything.
+            let (lane, zero) = (S::load(COUNTING.as_ptr()), S::splat(0.0));
+            let inside_even = S::splat(valid_columns.div_ceil(2) as f32 - x as f32);
+            let inside_odd = S::splat((valid_columns / 2) as f32 - x as f32);
             for r in 0..6 {
-                S::store(even.add(r * half + x), evens[r]);
-                S::store(odd.add(r * half + x), odds[r]);
-            }
-        }
-        // What lies right of the image is not part of it, and may be anything.
-        for r in 0..6 {
-            for x in valid_columns.div_ceil(2)..half {
-                *even.add(r * half + x) = 0.0;
-            }
-            for x in valid_columns / 2..half {
-                *odd.add(r * half + x) = 0.0;
+                S::store(even.add(r * half + x), S::select_gt(inside_even, lane, evens[r], zero));
+                S::store(odd.add(r * half + x), S::select_gt(inside_odd, lane, odds[r], zero));
             }
         }
     }
@@ -238,7 +256,7 @@ unsafe fn take_in<S: Simd>(call: &WinogradCall<'_>, c: usize, row: usize) {
     // overwritten by the next row's, or lies in the pitch.
     unsafe {
         let (even, odd) = (call.scratch.add(call.columns()), call.scratch.add(call.columns() + 6 * half));
-        let step = call.packed.source.channels * pitch;
+        let step = call.steps().0;
         for t in (0..across).step_by(S::LANES) {
             let to = call.scratch.add(c * pitch + row * across + t);
             for i in 0..6 {
@@ -253,31 +271,42 @@ unsafe fn take_in<S: Simd>(call: &WinogradCall<'_>, c: usize, row: usize) {
     }
 }
 
-/// `2 * PAIRS` channels by two vectors of tiles of one of the 36 matrix products.
+/// `2 * PAIRS` channels by `NV` vectors of tiles of one of the 36 matrix products.
 #[inline(always)]
-unsafe fn product<S: Simd, const PAIRS: usize>(call: &WinogradCall<'_>, number: usize, m: usize, x: usize) {
+unsafe fn product<S: Simd, const PAIRS: usize, const NV: usize>(
+    call: &WinogradCall<'_>,
+    number: usize,
+    m: usize,
+    x: usize,
+) {
     let (packed, pitch) = (call.packed, call.blocks.pitch);
     let depth = packed.source.channels;
     // SAFETY: the caller's: weights and scratch hold whole tiles, and the pitch the vectors beyond the last.
     unsafe {
         let mut w = packed.weights.as_ptr().add((number * packed.padded() + m) * depth);
-        let mut v = call.scratch.add(number * depth * pitch + x).cast_const();
-        let mut acc = [[[S::splat(0.0); 2]; 2]; PAIRS];
+        let mut v = call.scratch.add(number * call.steps().0 + x).cast_const();
+        let mut acc = [[[S::splat(0.0); NV]; 2]; PAIRS];
         for _ in 0..depth {
-            let values = [S::load(v), S::load(v.add(S::LANES))];
+            let mut values = [S::splat(0.0); NV];
+            for (n, value) in values.iter_mut().enumerate() {
+                *value = S::load(v.add(n * S::LANES));
+            }
             for (j, pair) in acc.iter_mut().enumerate() {
                 let weights = S::load_pair(w.add(2 * j));
-                pair[0][0] = S::fma_pair::<0>(pair[0][0], values[0], weights);
-                pair[0][1] = S::fma_pair::<0>(pair[0][1], values[1], weights);
-                pair[1][0] = S::fma_pair::<1>(pair[1][0], values[0], weights);
-                pair[1][1] = S::fma_pair::<1>(pair[1][1], values[1], weights);
+                for n in 0..NV {
+                    pair[0][n] = S::fma_pair::<0>(pair[0][n], values[n], weights);
+                }
+                for n in 0..NV {
+                    pair[1][n] = S::fma_pair::<1>(pair[1][n], values[n], weights);
+                }
             }
             (v, w) = (v.add(pitch), w.add(2 * PAIRS));
         }
-        let to = call.scratch.add(call.products() + (number * packed.padded() + m) * pitch + x);
+        let to = call.scratch.add(call.products() + number * call.steps().1 + m * pitch + x);
         for (r, row) in acc.iter().flatten().enumerate() {
-            S::store(to.add(r * pitch), row[0]);
-            S::store(to.add(r * pitch + S::LANES), row[1]);
+            for (n, &sum) in row.iter().enumerate() {
+                S::store(to.add(r * pitch + n * S::LANES), sum);
+            }
         }
     }
 }
@@ -286,7 +315,7 @@ unsafe fn product<S: Simd, const PAIRS: usize>(call: &WinogradCall<'_>, number: 
 #[inline(always)]
 unsafe fn give_out<S: Simd>(call: &WinogradCall<'_>, m: usize, tile_row: usize, row: usize) {
     let (packed, pitch, across) = (call.packed, call.blocks.pitch, call.blocks.across);
-    let step = packed.padded() * pitch;
+    let step = call.steps().1;
     // SAFETY: the caller's: the products of the block's tiles are there; `put` stores only columns that exist.
     unsafe {
         for t in (0..across).step_by(S::LANES) {
