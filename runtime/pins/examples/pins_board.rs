@@ -132,7 +132,7 @@ fn sim(backend: &str, label: &str, dir: &Path) -> Outcome {
     levels(&gpio, label, &bench)?;
     refusals(&gpio, label)?;
     if gpio.backend() == Backend::V2 {
-        taken_and_killed(&gpio, label)?;
+        taken_and_killed(&gpio, label, &bench)?;
         bias(&gpio, label)?;
         missing_v1()?;
     }
@@ -266,15 +266,20 @@ fn start_holder(line: &str) -> Result<Child, Box<dyn std::error::Error>> {
     if word.trim() == "holding" { Ok(child) } else { Err("the holder did not start".into()) }
 }
 
-fn taken_and_killed(gpio: &Gpio, label: &str) -> Outcome {
+fn taken_and_killed(gpio: &Gpio, label: &str, bench: &Bench) -> Outcome {
     let line = format!("{label}/LAB7");
     let mut holder = start_holder(&line)?;
     let error = gpio.output(&OutputSpec::new(&line)).map(|_| ()).err().ok_or("a taken line was given out")?;
     println!("{error}");
     expect(error.to_string().contains("in use by \"holder\""), "a taken line names who has it")?;
+    expect(bench.level(7)?, "the holder drives it")?;
     // SIGKILL: the holder runs no code any more.
     holder.kill()?;
     holder.wait()?;
+    println!(
+        "after the kill and before anyone takes it again the line is {} (gpio-sim's choice)",
+        u8::from(bench.level(7)?)
+    );
     let deadline = Instant::now() + Duration::from_secs(10);
     while gpio.output(&OutputSpec::new(&line)).is_err() && Instant::now() < deadline {
         std::thread::yield_now();

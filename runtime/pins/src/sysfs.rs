@@ -136,12 +136,25 @@ fn export(chip: &ChipInfo, offset: u32) -> Result<(SysfsPin, bool), sysfs_gpio::
         return Ok((pin, false));
     }
     pin.export()?;
+    wait_for_owner(&directory(&pin).join("direction"));
     if !pin.is_exported() {
         let dir = directory(&pin);
         let text = format!("{} did not appear; this kernel names exported lines differently", dir.display());
         return Err(sysfs_gpio::Error::Unexpected(text));
     }
     Ok((pin, true))
+}
+
+/// A new line's files belong to root until udev has given them to the `gpio` group: wait for that, up to a second. If it
+/// never happens, the next access says so.
+fn wait_for_owner(file: &Path) {
+    let access = rustix::fs::Access::READ_OK | rustix::fs::Access::WRITE_OK;
+    for _ in 0..50 {
+        if rustix::fs::access(file, access) != Err(rustix::io::Errno::ACCESS) {
+            return;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
 }
 
 fn directory(pin: &SysfsPin) -> PathBuf {
