@@ -7,7 +7,8 @@ and convolution commute with a positive factor per channel, so a factor can move
 * into a depthwise convolution the move is free, because its weights have a scale per channel anyway: all ranges become 1;
 * into a 1x1 convolution the factor lands in its columns, which share a scale per row: activation and weight range are balanced;
 * a linear residual stream is scaled by its deviation where it ends; the two that end in taps by one number for all channels, because
-  metric.py has given their axes a meaning. That number, the same for both taps, makes tap8's mean variance 1 and is the only visible change.
+  metric.py has given their axes a meaning. That number, the same for both taps, makes tap8's mean variance 1 and is the only
+  visible change.
 """
 
 from __future__ import annotations

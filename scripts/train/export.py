@@ -131,7 +131,7 @@ def base_metadata(name: str, folded: Folded, size_px: int) -> dict[str, str]:
     return {
         "jidoka.kind": "backbone",
         "jidoka.backbone": name,
-        "jidoka.input": "RGB, f32, NCHW, 0..1; any multiple of 16 px",
+        "jidoka.image": "RGB, f32, NCHW, 0..1; any multiple of 16 px",
         "jidoka.parameters": str(folded.parameters()),
         f"jidoka.macs_at_{size_px}": str(folded.macs(size_px)),
         "jidoka.licence": "MIT OR Apache-2.0",

@@ -3,8 +3,8 @@
     python images.py --images DIR [--images DIR] [--sheets DIR] --procedural 3000 --out cache.npy
 
 `--images` takes folders of photographs (searched recursively; each gives one random square crop). `--sheets` takes contact sheets
-of seamless textures (cells of 128 px, laid out as `SHEET` says; each cell is tiled 2x2). The array is u8 [N,256,256,3], shuffled by the seed, and may
-be memory-mapped; `cache.json` beside it says what went in.
+of seamless textures (cells of 128 px, laid out as `SHEET` says; each cell is tiled 2x2). The array is u8 [N,256,256,3], shuffled by
+the seed, and may be memory-mapped; `cache.json` beside it says what went in.
 """
 
 from __future__ import annotations

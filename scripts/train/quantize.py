@@ -4,8 +4,8 @@
 
 Static QDQ: weights s8, symmetric, one scale an output channel; activations u8, one scale and zero point a tensor, from calibration
 images that the training never saw (the last of the cache). The image input has scale 1/255 and zero point 0, so an 8-bit camera
-picture goes in without any loss. Outputs stay f32, after DequantizeLinear. The report gives the signal to quantisation noise ratio of each tap
-on further unseen images; a model under `--least-db` is not written.
+picture goes in without any loss. Outputs stay f32, after DequantizeLinear. The report gives the signal to quantisation noise ratio
+of each tap on further unseen images; a model under `--least-db` is not written.
 """
 
 from __future__ import annotations
