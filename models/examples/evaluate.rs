@@ -29,6 +29,7 @@ fn run() -> Result<(), Error> {
     let mut options = Options::default();
     let mut methods = Vec::new();
     let mut images = usize::MAX;
+    let mut auto = false;
     for arg in args.iter().skip(1) {
         let number = |value: &str| value.parse::<u32>().unwrap_or_else(|_| panic!("{arg}: expected a number"));
         match arg.split_once('=') {
@@ -37,10 +38,14 @@ fn run() -> Result<(), Error> {
             Some(("seed", v)) => options.seed = u64::from(number(v)),
             Some(("images", v)) => images = number(v) as usize,
             Some(("backbone", v)) => options.backbone = Some(v.into()),
+            _ if arg == "auto" => auto = true,
             _ => methods.push(method(arg)),
         }
     }
-    if methods.is_empty() {
+    if auto {
+        options.auto = true;
+        methods = vec![Method::PatchcoreLite];
+    } else if methods.is_empty() {
         methods.push(Method::PatchcoreLite);
     }
     for category in eval::find(Path::new(dataset))? {
@@ -53,10 +58,8 @@ fn run() -> Result<(), Error> {
 }
 
 fn method(name: &str) -> Method {
-    [Method::PatchcoreLite, Method::Padim, Method::Mahalanobis]
-        .into_iter()
-        .find(|m| m.name() == name)
-        .unwrap_or_else(|| panic!("{name}: expected patchcore-lite, padim, mahalanobis or key=value"))
+    let found = Method::TAUGHT.into_iter().find(|m| m.name() == name);
+    found.unwrap_or_else(|| panic!("{name}: expected patchcore-lite, padim, mahalanobis, auto or key=value"))
 }
 
 fn one(category: &eval::Category, options: &Options, images: usize) -> Result<(), Error> {
@@ -67,7 +70,8 @@ fn one(category: &eval::Category, options: &Options, images: usize) -> Result<()
     let mut model = InspectionModel::from_bytes("taught", &taught.onnx, &LoadOptions::default())?;
     let (figures, _) = eval::evaluate(category, &mut model, None, &mut |_, _| {})?;
     let mut object = serde_json::to_value(&figures).expect("figures serialise");
-    object["method"] = options.method.name().into();
+    object["method"] = taught.report.method.name().into();
+    object["candidates"] = serde_json::to_value(&taught.report.candidates).expect("candidates serialise");
     object["bank"] = taught.report.bank.into();
     object["teach_seconds"] = seconds.into();
     object["threshold"] = taught.report.threshold.score.into();

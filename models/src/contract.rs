@@ -39,6 +39,9 @@ pub enum Method {
 }
 
 impl Method {
+    /// The methods that can be taught.
+    pub const TAUGHT: [Method; 3] = [Method::PatchcoreLite, Method::Padim, Method::Mahalanobis];
+
     /// The name in files and on the command line.
     pub fn name(self) -> &'static str {
         match self {
@@ -282,4 +285,109 @@ fn bad(name: &str, key: &str, value: &str, reason: &str) -> Error {
         value.push('…');
     }
     Error::Metadata { name: name.to_owned(), key: key.to_owned(), value, reason: reason.to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn example() -> Contract {
+        let threshold = Threshold {
+            score: 3.3,
+            pixel: 2.5,
+            false_reject: 0.005,
+            basis: "a test".to_owned(),
+            held_out: 20,
+            above: 0,
+            bound_95: 0.139,
+        };
+        let calibration = Calibration {
+            held_out: 20,
+            log_mean: 0.7,
+            log_sd: 0.1,
+            quantiles: vec![1.5, 1.6, 1.9, 2.1, 2.2, 2.5, 2.6],
+            low: 1.5,
+            high: 3.3,
+            counts: vec![12, 8],
+        };
+        let golden = Golden { seed: 1, score: 0.1 + 0.2, map: vec![1.0 / 3.0; 64], tolerance: 1e-3 };
+        Contract {
+            method: Method::Padim,
+            input: Some(Input { width: 256, height: 128, channels: 3, fit: "pad".into(), filter: "area".into() }),
+            threshold: Some(threshold),
+            calibration: Some(calibration),
+            provenance: Provenance { program: "jidoka".into(), images: 20, ..Provenance::default() },
+            golden: Some(golden),
+        }
+    }
+
+    #[test]
+    fn what_is_written_is_what_is_read() {
+        let read = Contract::parse("m.onnx", &example().to_metadata()).unwrap();
+        assert_eq!(read, example());
+        assert_eq!(Contract::parse("m.onnx", &BTreeMap::new()).unwrap(), Contract::unknown());
+    }
+
+    /// One changed key, and the words that the error has to hold.
+    fn check(key: &str, value: &str, words: &[&str]) {
+        let mut metadata = example().to_metadata();
+        metadata.insert(key.to_owned(), value.to_owned());
+        let text = Contract::parse("m.onnx", &metadata).unwrap_err().to_string();
+        for word in words.iter().chain(&["m.onnx"]) {
+            assert!(text.contains(word), "{key} = {value}: `{word}` is not in: {text}");
+        }
+    }
+
+    #[test]
+    fn each_bad_key_is_named_with_what_was_expected() {
+        check("jidoka.version", "2", &["metadata version 2", "up to 1", "update jidoka"]);
+        check("jidoka.version", "one", &["jidoka.version", "integer"]);
+        check("jidoka.kind", "backbone", &["jidoka.kind", "--backbone"]);
+        check("jidoka.method", "magic", &["jidoka.method", "patchcore-lite"]);
+        check("jidoka.threshold", "{", &["jidoka.threshold"]);
+        check("jidoka.threshold", "{}", &["jidoka.threshold", "score"]);
+        check("jidoka.calibration", "[]", &["jidoka.calibration"]);
+        check("jidoka.golden", r#"{"seed":1,"score":1,"map":[1],"tolerance":0.001}"#, &["64 map cells"]);
+        check("jidoka.golden", r#"{"seed":1,"score":1,"map":[],"tolerance":9}"#, &["tolerance"]);
+        check("jidoka.input", &"x".repeat(500), &["jidoka.input", "…"]);
+    }
+
+    #[test]
+    fn a_member_that_a_later_program_added_is_ignored() {
+        let mut metadata = example().to_metadata();
+        let input = r#"{"width":256,"height":128,"channels":3,"fit":"pad","filter":"area","tiles":4}"#;
+        metadata.insert("jidoka.input".to_owned(), input.to_owned());
+        assert_eq!(Contract::parse("m.onnx", &metadata).unwrap(), example());
+    }
+
+    #[test]
+    fn the_normalised_score_is_a_half_at_the_threshold_and_a_tenth_at_the_median() {
+        let contract = example();
+        for (score, expected) in [(3.3, 0.5), (2.1, 0.1), (0.0, 0.0), (1e9, 1.0)] {
+            let found = contract.normalise(score).unwrap();
+            assert!((found - expected).abs() < 1e-6, "{score}: {found}");
+        }
+        let mut last = -1.0;
+        for step in 0..200 {
+            let found = contract.normalise(f64::from(step) * 0.05).unwrap();
+            assert!(found > last || found < 1e-12, "not increasing at step {step}");
+            last = found;
+        }
+        assert_eq!(Contract::unknown().normalise(1.0), None);
+    }
+
+    #[test]
+    fn sensitivity_turns_the_threshold_the_right_way() {
+        let contract = example();
+        assert!((contract.score_for(0.5).unwrap() - 3.3).abs() < 1e-9);
+        for sensitivity in [0.05, 0.3, 0.5, 0.7, 0.95] {
+            let score = contract.score_for(sensitivity).unwrap();
+            assert!((contract.normalise(score).unwrap() - (1.0 - sensitivity)).abs() < 1e-9);
+        }
+        assert!(contract.score_for(0.7).unwrap() < contract.score_for(0.3).unwrap(), "more sensitive is lower");
+        assert_eq!(
+            (contract.score_for(0.0), contract.score_for(1.0), contract.score_for(f64::NAN)),
+            (None, None, None)
+        );
+    }
 }

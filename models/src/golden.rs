@@ -62,10 +62,13 @@ impl Golden {
         let scale = self.map.iter().fold(self.score.abs(), |m, v| m.max(v.abs())).max(1e-12);
         let tolerance = self.tolerance * scale;
         let mut worst: Option<Difference> = None;
+        let mut largest = 0.0;
         let mut check = |what: &dyn Fn() -> String, found: f64, expected: f64| {
             let off = (found - expected).abs();
-            let fails = !(off <= tolerance);
-            if fails && worst.as_ref().is_none_or(|w| !((w.found - w.expected).abs() >= off)) {
+            // What is not a number is as far off as can be.
+            let off = if off.is_nan() { f64::INFINITY } else { off };
+            if off > tolerance && off > largest {
+                largest = off;
                 worst = Some(Difference { what: what(), found, expected, tolerance });
             }
         };
@@ -140,4 +143,53 @@ fn blend(grid: &[i64], knots: usize, c: usize, (y, height): (usize, usize), (x, 
     let top = at(row, column) * (1024 - right) + at(row, column + 1) * right;
     let bottom = at(row + 1, column) * (1024 - right) + at(row + 1, column + 1) * right;
     ((top * (1024 - down) + bottom * down) >> 20) as u8
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn example() -> Golden {
+        Golden { seed: 1, score: 2.0, map: (0..64).map(|i| f64::from(i) / 32.0).collect(), tolerance: 1e-3 }
+    }
+
+    #[test]
+    fn a_difference_within_tolerance_passes_and_one_beyond_is_named() {
+        let golden = example();
+        let map = golden.map.clone();
+        assert_eq!(golden.compare(2.0019, &map), Ok(()));
+        assert_eq!(golden.compare(2.01, &map).unwrap_err().what, "the score");
+        let mut moved = map.clone();
+        moved[8 + 3] += 0.01;
+        assert_eq!(golden.compare(2.0, &moved).unwrap_err().what, "map cell row 1 column 3");
+        moved[63] += 0.5;
+        assert_eq!(golden.compare(2.0, &moved).unwrap_err().what, "map cell row 7 column 7", "the worst is named");
+        assert!(golden.compare(2.0, &[]).unwrap_err().what.contains("number of map cells"));
+    }
+
+    #[test]
+    fn what_is_not_a_number_never_passes() {
+        let golden = example();
+        let mut map = golden.map.clone();
+        assert!(golden.compare(f64::NAN, &map).is_err());
+        map[0] = f64::NAN;
+        assert!(golden.compare(2.0, &map).is_err());
+    }
+
+    #[test]
+    fn the_coarse_map_holds_the_means_of_the_cells() {
+        let map: Vec<f32> = (0..16 * 24).map(|i| ((i / 24 / 2) * 8 + (i % 24) / 3) as f32).collect();
+        assert_eq!(coarse(&map, 16, 24), (0..64).map(f64::from).collect::<Vec<_>>());
+        assert!(coarse(&[0.0; 9], 3, 3).is_empty());
+    }
+
+    #[test]
+    fn the_test_image_depends_on_nothing_but_its_seed() {
+        let image = test_image(1, 32, 48);
+        assert_eq!(image.len(), 32 * 48 * 3);
+        assert_eq!(image, test_image(1, 32, 48));
+        assert_ne!(image, test_image(2, 32, 48));
+        let spread = image.iter().max().unwrap() - image.iter().min().unwrap();
+        assert!(spread > 100, "a flat image tests nothing: {spread}");
+    }
 }

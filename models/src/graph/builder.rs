@@ -50,7 +50,7 @@ impl Builder {
             name: name.to_owned(),
             dims: dims(shape),
             data_type: DataType::Float as i32,
-            raw_data: values.iter().flat_map(|v| v.to_le_bytes()).collect::<Vec<u8>>().into(),
+            raw_data: values.iter().flat_map(|v| v.to_le_bytes()).collect(),
             ..TensorProto::default()
         });
         name.to_owned()
@@ -62,7 +62,7 @@ impl Builder {
             name: name.to_owned(),
             dims: vec![values.len() as i64],
             data_type: DataType::Int64 as i32,
-            raw_data: values.iter().flat_map(|v| v.to_le_bytes()).collect::<Vec<u8>>().into(),
+            raw_data: values.iter().flat_map(|v| v.to_le_bytes()).collect(),
             ..TensorProto::default()
         });
         name.to_owned()
@@ -145,7 +145,7 @@ impl Attribute<'_> {
             }
             Attribute::Text(value) => {
                 message.r#type = AttributeType::String as i32;
-                message.s = value.as_bytes().to_vec().into();
+                message.s = value.as_bytes().to_vec();
             }
         }
         message

@@ -142,7 +142,7 @@ mod tests {
         let mut taken = vec![farthest(rows.iter().map(|p| squared_distance(p, &centre)))];
         while taken.len() < count {
             let least = |p: &&[f32]| taken.iter().map(|&c| squared_distance(p, rows[c])).fold(f32::INFINITY, f32::min);
-            taken.push(farthest(rows.iter().map(|p| least(p))));
+            taken.push(farthest(rows.iter().map(least)));
         }
         taken.iter().flat_map(|&c| rows[c].to_vec()).collect()
     }

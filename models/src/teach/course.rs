@@ -2,6 +2,8 @@
 
 use jidoka_engine::{Session, onnx};
 
+use super::choose::{self, Candidate};
+use super::corrupt::Corruption;
 use super::inputs::Inputs;
 use super::learner::{Learned, Learner};
 use super::measure::{DEPTH, embedding, input, run as run_session};
@@ -18,6 +20,8 @@ use crate::{Error, zoo};
 const FOLDS: [usize; 2] = [10, 5];
 /// Up to how many images the first holds.
 const FEW: usize = 60;
+/// Held-out parts that are corrupted to choose between methods.
+const CORRUPTED: usize = 60;
 /// Held-out parts that are scored with sensor noise on them.
 const NOISED: usize = 10;
 /// Standard deviation of that noise: two grey levels, what an 8-bit industrial camera has at moderate gain.
@@ -32,6 +36,16 @@ struct HeldOut {
     pixels: Vec<f64>,
     /// Scores of parts with sensor noise.
     noised: Vec<f64>,
+    /// Scores of corrupted parts; none where there is nothing to choose.
+    corrupted: Vec<f64>,
+}
+
+/// What is done to a held-out part before it is scored.
+#[derive(Clone, Copy, PartialEq)]
+enum Version {
+    Clean,
+    Noised,
+    Corrupted(Corruption),
 }
 
 /// Everything that stays the same during a course.
@@ -65,11 +79,17 @@ pub(super) fn run(
     let learners = course.learn(methods, &mut features, &mut inputs, progress)?;
     let held_out = course.hold_out(&learners, &mut features, &mut inputs, progress)?;
     drop(features);
-    let chosen = 0;
+    let candidates: Vec<Candidate> = if methods.len() > 1 {
+        methods.iter().zip(&held_out).map(|(&m, h)| Candidate::judge(m, &h.scores, &h.corrupted)).collect()
+    } else {
+        Vec::new()
+    };
+    let chosen = choose::best(&candidates);
     progress(Progress::Step { stage: Stage::Assemble, done: 0, total: 1 });
     let calibrated = course.calibrate(&held_out[chosen]);
     let learned = learners[chosen].learned(None);
-    let taught = course.assemble(methods[chosen], &embedding, &learned, &held_out[chosen], &calibrated, &inputs)?;
+    let mut taught = course.assemble(methods[chosen], &embedding, &learned, &held_out[chosen], &calibrated, &inputs)?;
+    taught.report.candidates = candidates;
     progress(Progress::Step { stage: Stage::Assemble, done: 1, total: 1 });
     Ok(taught)
 }
@@ -118,33 +138,54 @@ impl Course<'_> {
         inputs: &mut Inputs<'_>,
         progress: &mut dyn FnMut(Progress<'_>),
     ) -> Result<Vec<HeldOut>, Error> {
-        let empty = || HeldOut { scores: Vec::new(), pixels: Vec::new(), noised: Vec::new() };
+        let empty = || HeldOut { scores: Vec::new(), pixels: Vec::new(), noised: Vec::new(), corrupted: Vec::new() };
         let mut results: Vec<HeldOut> = learners.iter().map(|_| empty()).collect();
         let mut heads: Vec<Session> = Vec::new();
-        let mut random = Random::new(self.options.seed ^ 0x6e6f_6973_65);
-        let every = self.count.div_ceil(NOISED);
+        let mut random = Random::new(self.options.seed ^ 0x6e_6f69_7365);
         for index in 0..self.count {
             if index == 0 || self.fold(index) != self.fold(index - 1) {
                 heads = self.heads(learners, Some(self.fold(index)))?;
             }
-            for noised in [false, true] {
-                if noised && index % every != 0 {
-                    continue;
-                }
+            for version in self.versions(index, learners.len() > 1) {
                 inputs.fill(index, input(features))?;
-                if noised {
-                    add_noise(input(features), &mut random);
-                }
+                self.alter(version, input(features), &mut random);
                 run_session(features)?;
                 let planes = features.output(0).as_f32().unwrap_or_default();
                 for (head, result) in heads.iter_mut().zip(&mut results) {
-                    let score = score(head, planes, (!noised).then_some(&mut result.pixels))?;
-                    if noised { &mut result.noised } else { &mut result.scores }.push(score);
+                    let score = score(head, planes, (version == Version::Clean).then_some(&mut result.pixels))?;
+                    match version {
+                        Version::Clean => result.scores.push(score),
+                        Version::Noised => result.noised.push(score),
+                        Version::Corrupted(_) => result.corrupted.push(score),
+                    }
                 }
             }
             progress(Progress::Step { stage: Stage::Calibrate, done: index + 1, total: self.count });
         }
         Ok(results)
+    }
+
+    /// The versions in which image `index` is scored.
+    fn versions(&self, index: usize, choosing: bool) -> Vec<Version> {
+        let mut versions = vec![Version::Clean];
+        if index.is_multiple_of(self.count.div_ceil(NOISED)) {
+            versions.push(Version::Noised);
+        }
+        if choosing && index.is_multiple_of(self.count.div_ceil(CORRUPTED)) {
+            versions.extend(Corruption::ALL.map(Version::Corrupted));
+        }
+        versions
+    }
+
+    fn alter(&self, version: Version, input: &mut [f32], random: &mut Random) {
+        match version {
+            Version::Clean => {}
+            Version::Noised => add_noise(input, random),
+            Version::Corrupted(corruption) => {
+                let (width, height) = self.backbone.size;
+                corruption.apply(input, width, height, random);
+            }
+        }
     }
 
     fn heads(&self, learners: &[Learner], without: Option<usize>) -> Result<Vec<Session>, Error> {
@@ -236,6 +277,7 @@ impl Course<'_> {
             threshold: calibrated.threshold.clone(),
             calibration: calibrated.calibration.clone(),
             held_out: named,
+            candidates: Vec::new(),
             warnings: self.warnings(calibrated, inputs),
         }
     }

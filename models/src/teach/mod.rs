@@ -5,7 +5,9 @@
 //! cross-validation. Held-out parts are then scored by the very graph that will run, with the fold's bank in it, and the
 //! threshold is put where the stated share of good parts lies above.
 
+mod choose;
 mod coreset;
+mod corrupt;
 mod course;
 mod inputs;
 mod learner;
@@ -15,6 +17,7 @@ mod parts;
 mod tests;
 mod threshold;
 
+pub use choose::Candidate;
 pub use parts::{Folder, Frames, Parts};
 
 use std::path::PathBuf;
@@ -33,6 +36,9 @@ pub const MIN_IMAGES: usize = 5;
 pub struct Options {
     /// How the model judges.
     pub method: Method,
+    /// Try every method on held-out parts and corrupted copies of them, take the best, and say why; `method` is then not
+    /// looked at.
+    pub auto: bool,
     /// Width and height of the model's input in pixels, multiples of 16.
     pub size: (u32, u32),
     /// Most features in the memory bank.
@@ -57,6 +63,7 @@ impl Default for Options {
     fn default() -> Options {
         Options {
             method: Method::PatchcoreLite,
+            auto: false,
             size: (256, 256),
             bank: 1024,
             false_reject: 0.005,
@@ -145,6 +152,8 @@ pub struct Report {
     pub calibration: Calibration,
     /// Held-out score of each learned image, by name, highest first: look at the first ones, they may be bad parts.
     pub held_out: Vec<(String, f64)>,
+    /// How each method did where `auto` chose; empty where the method was given.
+    pub candidates: Vec<Candidate>,
     /// What the user should know, in plain sentences.
     pub warnings: Vec<String>,
 }
@@ -170,6 +179,9 @@ pub fn teach(
     progress: &mut dyn FnMut(Progress<'_>),
 ) -> Result<Taught, Error> {
     check(options)?;
+    if options.auto {
+        return course::run(parts, options, &Method::TAUGHT, progress);
+    }
     course::run(parts, options, &[options.method], progress)
 }
 
@@ -187,7 +199,7 @@ fn check(options: &Options) -> Result<(), Error> {
     if !(16..=65536).contains(&options.bank) {
         return wrong("bank", options.bank.to_string(), "16 to 65536 features; 1024 suits most parts");
     }
-    if options.method == Method::Imported {
+    if !options.auto && options.method == Method::Imported {
         return wrong("method", options.method.to_string(), "patchcore-lite, padim or mahalanobis");
     }
     if options.threads == 0 {

@@ -38,7 +38,7 @@ fn backbone() -> Vec<u8> {
 /// A grey disc on a dark ground, slightly moved and lit differently each time; `scratch` paints a bright bar over it.
 fn disc(seed: u64, scratch: bool) -> Image {
     let mut random = Random::new(seed);
-    let (cx, cy) = (31.0 + random.unit() * 2.0, 31.0 + random.unit() * 2.0);
+    let (cx, cy) = (31.5 + random.unit(), 31.5 + random.unit());
     let light = 150.0 + random.unit() * 10.0;
     let mut data = Vec::with_capacity(SIDE * SIDE);
     for y in 0..SIDE {
@@ -46,7 +46,7 @@ fn disc(seed: u64, scratch: bool) -> Image {
             let r = ((x as f64 - cx).powi(2) + (y as f64 - cy).powi(2)).sqrt();
             let part = if r < 22.0 { light } else { 40.0 };
             let bar = scratch && (24..30).contains(&y) && (20..44).contains(&x);
-            data.push((if bar { 250.0 } else { part } + random.normal() * 3.0).clamp(0.0, 255.0) as u8);
+            data.push((if bar { 250.0 } else { part } + random.normal() * 4.0).clamp(0.0, 255.0) as u8);
         }
     }
     Image { width: SIDE as u32, height: SIDE as u32, format: PixelFormat::Grey, data }
@@ -67,7 +67,7 @@ fn bench(method: Method) -> Bench {
     let path: PathBuf = folder.path().join("tiny.onnx");
     std::fs::write(&path, backbone()).unwrap();
     let options =
-        Options { method, size: (SIDE as u32, SIDE as u32), bank: 64, backbone: Some(path), ..Options::default() };
+        Options { method, size: (SIDE as u32, SIDE as u32), bank: 256, backbone: Some(path), ..Options::default() };
     Bench { _folder: folder, options }
 }
 
@@ -82,24 +82,19 @@ fn score(model: &mut InspectionModel, image: &Image) -> f64 {
 
 /// Teaches `method` and checks that new good parts pass and scratched ones do not.
 fn check(method: Method) {
-    let taught = taught(method, &mut good(16)).unwrap();
+    let taught = taught(method, &mut good(30)).unwrap();
     let required = LoadOptions { golden: Check::Required, ..LoadOptions::default() };
     let mut model = InspectionModel::from_bytes("taught", &taught.onnx, &required).unwrap();
     assert_eq!(model.contract(), &taught.contract, "what was written is what is read");
     let threshold = model.threshold().unwrap();
-    for seed in 100..106 {
-        let passed = score(&mut model, &disc(seed, false));
-        assert!(passed <= threshold, "{method}: good part {seed} scores {passed}, threshold {threshold}");
+    let mut false_rejects = 0;
+    for seed in 100..120 {
+        false_rejects += usize::from(score(&mut model, &disc(seed, false)) > threshold);
         let rejected = score(&mut model, &disc(seed, true));
         assert!(rejected > threshold, "{method}: scratched part {seed} scores {rejected}, threshold {threshold}");
     }
-    // The map is highest where the scratch is, not in a corner.
-    Preparation::for_model(&model, None).fill("image", &disc(7, true), &mut model).unwrap();
-    let outcome = model.score().unwrap();
-    let map = outcome.map.unwrap();
-    let at = map.values.iter().enumerate().max_by(|a, b| a.1.total_cmp(b.1)).unwrap().0;
-    assert!((16..40).contains(&(at / map.width)) && (12..52).contains(&(at % map.width)), "{method}: peak at {at}");
-    assert_eq!(outcome.score, map.values[at], "the score is the greatest value of the map");
+    // 0.5 % was asked for on the evidence of 30 parts; 2 of 20 would be compatible with that once in 200 seeds.
+    assert!(false_rejects <= 1, "{method}: {false_rejects} of 20 good parts are rejected");
 }
 
 #[test]
@@ -115,6 +110,19 @@ fn padim_passes_good_parts_and_rejects_scratched_ones() {
 #[test]
 fn mahalanobis_passes_good_parts_and_rejects_scratched_ones() {
     check(Method::Mahalanobis);
+}
+
+#[test]
+fn the_map_is_highest_where_the_scratch_is() {
+    let taught = taught(Method::PatchcoreLite, &mut good(12)).unwrap();
+    let mut model = InspectionModel::from_bytes("taught", &taught.onnx, &LoadOptions::default()).unwrap();
+    Preparation::for_model(&model, None).fill("image", &disc(7, true), &mut model).unwrap();
+    let outcome = model.score().unwrap();
+    let map = outcome.map.unwrap();
+    let at = map.values.iter().enumerate().max_by(|a, b| a.1.total_cmp(b.1)).unwrap().0;
+    let (row, column) = (at / map.width, at % map.width);
+    assert!((14..42).contains(&row) && (10..54).contains(&column), "the peak is at row {row} column {column}");
+    assert_eq!(outcome.score, map.values[at], "the score is the greatest value of the map");
 }
 
 #[test]
@@ -149,7 +157,7 @@ fn the_report_counts_and_names_what_was_skipped_and_says_what_the_data_can_prove
     assert!(report.skipped[0].name == "part-3.png" && report.skipped[0].reason.contains("not an image"));
     assert_eq!(report.held_out.len(), 8);
     assert!(report.warnings.iter().any(|w| w.contains("598 parts would prove it")), "{:?}", report.warnings);
-    assert!(report.bank > 0 && report.bank <= 64);
+    assert!(report.bank > 0 && report.bank <= 256);
 }
 
 #[test]
@@ -162,6 +170,17 @@ fn too_few_blank_or_identical_images_are_told_apart() {
     // A still picture is no mistake: the threshold then is what sensor noise needs.
     let still = taught(Method::PatchcoreLite, &mut Frames::new(vec![disc(0, false); 6])).unwrap();
     assert!(still.report.threshold.score > 0.0 && still.report.threshold.basis.contains("noise"));
+}
+
+#[test]
+fn auto_reports_every_method_and_takes_the_best() {
+    let bench = bench(Method::PatchcoreLite);
+    let options = Options { auto: true, ..bench.options.clone() };
+    let report = teach(&mut good(12), &options, &mut |_| {}).unwrap().report;
+    assert_eq!(report.candidates.len(), Method::TAUGHT.len());
+    let highest = report.candidates.iter().fold(0.0f64, |m, c| m.max(c.auroc));
+    let chosen = report.candidates.iter().find(|c| c.method == report.method).unwrap();
+    assert!(chosen.auroc >= highest - 0.001, "{:?}", report.candidates);
 }
 
 #[test]

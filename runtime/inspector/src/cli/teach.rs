@@ -47,8 +47,8 @@ pub struct Args {
     /// The model to write
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
-    /// How the model judges
-    #[arg(long, default_value = "patchcore-lite", value_parser = ["patchcore-lite", "padim", "mahalanobis"])]
+    /// How the model judges; `auto` tries each on held-out parts and takes the best
+    #[arg(long, default_value = "patchcore-lite", value_parser = ["auto", "patchcore-lite", "padim", "mahalanobis"])]
     method: String,
     /// Share of good parts that may be rejected
     #[arg(long, value_parser = values::share, default_value = "0.5%")]
@@ -124,7 +124,7 @@ pub fn run(args: &Args) -> Result<(), Error> {
 }
 
 fn options(args: &Args) -> Result<Options, Error> {
-    let method = [Method::PatchcoreLite, Method::Padim, Method::Mahalanobis]
+    let method = Method::TAUGHT
         .into_iter()
         .find(|method| method.name() == args.method)
         .unwrap_or(Method::PatchcoreLite);
@@ -134,6 +134,7 @@ fn options(args: &Args) -> Result<Options, Error> {
     };
     Ok(Options {
         method,
+        auto: args.method == "auto",
         size: args.size,
         bank: args.bank,
         false_reject: args.false_reject,
