@@ -27,6 +27,7 @@ pub struct Control {
     pub locked: Option<&'static str>,
     id: u32,
     wide: bool,
+    button: bool,
 }
 
 const NEXT: u32 = 0x8000_0000;
@@ -41,6 +42,9 @@ const TYPE_INTEGER_MENU: u32 = 9;
 impl Control {
     /// What values it takes, in words.
     pub fn range(&self) -> String {
+        if self.button {
+            return "any value, to press it".into();
+        }
         if !self.items.is_empty() {
             let item = |(value, name): &(i64, String)| format!("{value} = {name}");
             return self.items.iter().map(item).collect::<Vec<_>>().join(", ");
@@ -52,6 +56,9 @@ impl Control {
     fn takes(&self, value: i64) -> bool {
         if !self.items.is_empty() {
             return self.items.iter().any(|(item, _)| *item == value);
+        }
+        if self.button {
+            return true;
         }
         let in_range = (self.minimum..=self.maximum).contains(&value);
         in_range && value.abs_diff(self.minimum).is_multiple_of(self.step.max(1))
@@ -102,6 +109,7 @@ impl Camera {
             locked,
             id: query.id,
             wide,
+            button: query.type_ == TYPE_BUTTON,
         })
     }
 
@@ -178,6 +186,7 @@ mod tests {
             locked: None,
             id: 0,
             wide: false,
+            button: false,
         }
     }
 
@@ -197,6 +206,8 @@ mod tests {
         let menu = control((0, 3, 1), &[(1, "Manual"), (3, "Auto")]);
         assert!(menu.takes(3) && !menu.takes(2));
         assert_eq!(menu.range(), "1 = Manual, 3 = Auto");
+        let button = Control { button: true, ..control((0, 0, 0), &[]) };
+        assert!(button.takes(1));
         assert!(control((0, 1, 0), &[]).takes(1), "a step of 0 is a step of 1");
         assert!(control((i64::MIN, i64::MAX, 1), &[]).takes(i64::MAX));
     }

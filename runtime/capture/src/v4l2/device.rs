@@ -174,7 +174,7 @@ impl Camera {
     }
 
     /// Sets format and size, and refuses what is not exactly as asked.
-    pub(crate) fn set_format(&self, config: &V4l2Config) -> Result<Agreed, CaptureError> {
+    pub(crate) fn set_format(&self, config: &V4l2Config) -> Result<(), CaptureError> {
         let mut format = v4l2_format { type_: self.buffer_type, ..v4l2_format::zeroed() };
         self.node.ioctl(sys::G_FMT, &mut format).map_err(|error| self.failed("read the format", error))?;
         let mut wanted = Words::read(&format);
@@ -205,11 +205,15 @@ impl Camera {
             let what = format!("{} gives interlaced frames in this mode; a progressive one is needed", self.card);
             return Err(CaptureError::NotACamera { device: self.path.clone(), what });
         }
-        self.agreed(got, config.format)
+        Ok(())
     }
 
-    fn agreed(&self, got: Words, wanted: Option<PixelFormat>) -> Result<Agreed, CaptureError> {
-        let format = format_of(got.code).ok_or_else(|| self.no_format(wanted, code_text(got.code)))?;
+    /// The format as it is now: controls may have changed it (rotation the size, colour controls the range).
+    pub(crate) fn present_format(&self) -> Result<Agreed, CaptureError> {
+        let mut format = v4l2_format { type_: self.buffer_type, ..v4l2_format::zeroed() };
+        self.node.ioctl(sys::G_FMT, &mut format).map_err(|error| self.failed("read the format", error))?;
+        let got = Words::read(&format);
+        let format = format_of(got.code).ok_or_else(|| self.no_format(None, code_text(got.code)))?;
         let encoding = encoding_of(got.colorspace, got.ycbcr_encoding, got.quantization);
         let geometry = Geometry { width: got.width, height: got.height, format, encoding };
         // Old drivers leave bytesperline 0 where lines have no padding.

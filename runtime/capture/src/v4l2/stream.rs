@@ -61,11 +61,12 @@ impl V4l2Source {
             return Err(CaptureError::Setting { key: "buffers", value: config.buffers.to_string(), expected });
         }
         let camera = Camera::open(&config.device)?;
-        let agreed = camera.set_format(config)?;
+        camera.set_format(config)?;
         let fps = camera.set_rate(config.fps)?;
         for (name, value) in &config.controls {
             camera.set_control(name, *value)?;
         }
+        let agreed = camera.present_format()?;
         let mut queue = Queue { buffers: Vec::new(), camera, failed: Cell::new(0) };
         queue.start(config.buffers, agreed.planes)?;
         let source = V4l2Source {

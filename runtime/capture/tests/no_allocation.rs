@@ -1,0 +1,80 @@
+//! A source takes no memory after its first frame.
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+use std::time::Duration;
+
+use jidoka_capture::health::{Gauge, Limits, Watch};
+use jidoka_capture::{
+    FaultPlan, Faulty, FrameFault, FrameSource, Recorder, Recording, Replay, ReplayConfig, Synthetic, SyntheticConfig,
+    images,
+};
+
+struct Counting;
+
+thread_local! {
+    static TAKEN: Cell<u64> = const { Cell::new(0) };
+}
+
+// SAFETY: every call is passed on to the system's allocator unchanged; the counter is thread-local and takes no memory.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        TAKEN.with(|taken| taken.set(taken.get() + 1));
+        // SAFETY: the caller keeps GlobalAlloc's contract.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        // SAFETY: the caller keeps GlobalAlloc's contract.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+fn conveyor() -> SyntheticConfig {
+    SyntheticConfig { width: 64, height: 64, defect_rate: 0.5, ..SyntheticConfig::default() }
+}
+
+/// Takes frames and faults without taking memory.
+fn check(what: &str, source: &mut dyn FrameSource) {
+    let mut gauge = Gauge::new(source.geometry(), None).expect("fits");
+    let mut watch = Watch::new(Limits::default());
+    while source.next(Duration::ZERO).is_err() {}
+    let before = TAKEN.with(Cell::get);
+    let mut frames = 0;
+    while frames < 30 {
+        match source.next(Duration::ZERO) {
+            Ok(lease) => {
+                frames += 1;
+                watch.judge(&gauge.read(&lease.view()).expect("fits"));
+            }
+            Err(fault) => assert_ne!(fault, FrameFault::EndOfStream, "{what}"),
+        }
+    }
+    assert_eq!(TAKEN.with(Cell::get) - before, 0, "allocations by {what}");
+}
+
+#[test]
+fn sources_take_no_memory_while_they_run() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let recorded = folder.path().join("recorded");
+    let mut source = Synthetic::open(&conveyor()).expect("opens");
+    let mut recorder = Recorder::create(&recorded, source.geometry()).expect("creates");
+    for k in 0..3 {
+        let lease = source.next(Duration::ZERO).expect("renders");
+        recorder.write(&lease.view(), lease.meta()).expect("writes");
+        let png = images::encode_png(&lease.view()).expect("encodes");
+        std::fs::write(folder.path().join(format!("{k}.png")), png).expect("writes");
+    }
+    recorder.finish().expect("finishes");
+    check("the conveyor", &mut source);
+    check("faults", &mut Faulty::new(source, FaultPlan::each(1, 0.05)));
+    let again = |path| ReplayConfig { repeat: true, ..ReplayConfig::new(path) };
+    check("replay", &mut Replay::open(&again(folder.path().to_path_buf())).expect("opens"));
+    check("a recording", &mut Recording::open(&again(recorded)).expect("opens"));
+    let before = TAKEN.with(Cell::get);
+    drop(vec![1u8; 3]);
+    assert_eq!(TAKEN.with(Cell::get) - before, 1, "the counter counts");
+}
