@@ -25,10 +25,10 @@ pub struct Preparer {
     streams: Vec<Stream>,
     components: Vec<Component>,
     color: ColorMap,
-    /// One line of each component, resized: lines of `pitch` values.
+    /// One line of each component, resized: lines of `line_len` values.
     resized: Vec<i16>,
-    pitch: usize,
-    /// One line of each channel: lines of `pitch` values.
+    line_len: usize,
+    /// One line of each channel: lines of `line_len` values.
     channels: Vec<i16>,
     /// A component's samples, side by side.
     split: Vec<i16>,
@@ -116,16 +116,16 @@ impl Preparer {
         // In the colour map's order again, not in the streams'.
         components.sort_by_key(|(u, _)| *u);
         let components: Vec<Component> = components.into_iter().map(|(_, component)| component).collect();
-        let pitch = (placement.target.width as usize).next_multiple_of(SLACK);
+        let line_len = (placement.target.width as usize).next_multiple_of(SLACK);
         let longest = components.iter().map(|component| component.samples).max().unwrap_or(0);
         Ok(Preparer {
             spec: *spec,
             placement,
             kernels,
-            resized: vec![0; pitch * components.len()],
-            channels: vec![0; pitch * color.channels.len()],
+            resized: vec![0; line_len * components.len()],
+            channels: vec![0; line_len * color.channels.len()],
             split: vec![0; longest + SLACK],
-            pitch,
+            line_len,
             streams,
             components,
             color,
@@ -155,7 +155,7 @@ impl Preparer {
         for line in 0..target.height as usize {
             self.line(&planes, line);
             let start = (target.y as usize + line) * width + target.x as usize;
-            for (c, channel) in self.channels.chunks_exact(self.pitch).enumerate() {
+            for (c, channel) in self.channels.chunks_exact(self.line_len).enumerate() {
                 let start = c * width * height + start;
                 let out = &mut out[start..start + target.width as usize];
                 (self.kernels.to_f32)(&channel[..out.len()], out);
@@ -178,7 +178,7 @@ impl Preparer {
             self.line(&planes, line);
             let start = ((target.y as usize + line) * width + target.x as usize) * count;
             let out = &mut out[start..start + target.width as usize * count];
-            interleave(&self.channels, self.pitch, out);
+            interleave(&self.channels, self.line_len, out);
         }
         Ok(())
     }
@@ -212,7 +212,7 @@ impl Preparer {
             stream.sum(planes[stream.plane], line, &self.kernels);
         }
         let width = self.placement.target.width as usize;
-        for (component, resized) in self.components.iter().zip(self.resized.chunks_exact_mut(self.pitch)) {
+        for (component, resized) in self.components.iter().zip(self.resized.chunks_exact_mut(self.line_len)) {
             let row = &self.streams[component.stream].sums[component.phase..];
             let row = if component.step == 1 {
                 row
@@ -223,8 +223,8 @@ impl Preparer {
             (self.kernels.horizontal)(row, &component.axis, &mut resized[..width]);
         }
         let count = self.components.len();
-        for (channel, out) in self.color.channels.iter().zip(self.channels.chunks_exact_mut(self.pitch)) {
-            (self.kernels.color)(&self.resized, self.pitch, count, channel, &mut out[..width]);
+        for (channel, out) in self.color.channels.iter().zip(self.channels.chunks_exact_mut(self.line_len)) {
+            (self.kernels.color)(&self.resized, self.line_len, count, channel, &mut out[..width]);
         }
     }
 }
@@ -327,16 +327,16 @@ fn rebased(axis: &Axis, first: u32) -> Axis {
 }
 
 /// Rounds lines of channels to bytes and lays them side by side.
-fn interleave(channels: &[i16], pitch: usize, out: &mut [u8]) {
+fn interleave(channels: &[i16], line_len: usize, out: &mut [u8]) {
     let round = |value: i16| ((i32::from(value) + 64) >> 7) as u8;
-    if channels.len() == pitch {
+    if channels.len() == line_len {
         for (out, &value) in out.iter_mut().zip(channels) {
             *out = round(value);
         }
         return;
     }
-    let (red, rest) = channels.split_at(pitch);
-    let (green, blue) = rest.split_at(pitch);
+    let (red, rest) = channels.split_at(line_len);
+    let (green, blue) = rest.split_at(line_len);
     for (((out, &r), &g), &b) in out.chunks_exact_mut(3).zip(red).zip(green).zip(blue) {
         out.copy_from_slice(&[round(r), round(g), round(b)]);
     }

@@ -321,3 +321,37 @@ fn frames_that_do_not_fit_the_plan_are_refused() {
     let mut short = vec![0; 3];
     assert_eq!(preparer.write_u8(&good, &mut short), Err(E::Destination { got: 3, expected: 75 }));
 }
+
+/// What Pillow 13.0 makes of [`noise`] with `resize(size, Image.BILINEAR)`. Pillow rounds to whole levels between its two
+/// passes and this crate to 1/128, so that they may differ by one level.
+#[test]
+fn the_triangle_filter_is_pillows_bilinear() {
+    #[rustfmt::skip]
+    let smaller = [
+        163, 140, 102, 112, 136, 139, 120, 132, 111, 128, 130, 94, 120, 105, 142, 151, 133, 146, 156, 154, 112, 119, 125,
+        150, 142, 137, 161, 144, 124, 136, 102, 118, 162, 142, 103, 127, 137, 164, 135, 100, 129, 179, 161, 118, 94,
+    ];
+    #[rustfmt::skip]
+    let larger = [
+        1, 9, 34, 145, 162, 110, 169, 186, 147, 109, 82, 8, 22, 48, 121, 155, 161, 151, 130, 94, 97, 105, 29, 47, 72, 92,
+        145, 223, 127, 62, 37, 86, 130, 142, 140, 135, 105, 130, 197, 120, 99, 154, 123, 91, 213, 176, 129, 107, 136, 203,
+        109, 85, 155, 123, 88, 242, 155, 56, 100, 163, 240, 94, 20, 40, 86, 121, 109, 132, 152, 106, 108, 145, 106, 66,
+        25, 83, 135, 3, 115, 232, 112, 63, 68, 116, 107, 21, 83, 144,
+    ];
+    let check = |from: (u32, u32), seed, to: (u32, u32), expected: &[u8]| {
+        let spec = Spec {
+            filter: Filter::Triangle,
+            channels: Channels::Grey,
+            ..Spec::new(Geometry::new(from.0, from.1, PixelFormat::Grey), to.0, to.1)
+        };
+        let data = noise((from.0 * from.1) as usize, seed);
+        let mut out = vec![0; spec.target_len()];
+        let mut preparer = Preparer::new(&spec).expect("valid");
+        preparer.write_u8(&FrameView::packed(&data, from.0, from.1, PixelFormat::Grey), &mut out).expect("prepares");
+        for (i, (&ours, &theirs)) in out.iter().zip(expected).enumerate() {
+            assert!(ours.abs_diff(theirs) <= 1, "{from:?} to {to:?}, pixel {i}: {ours} where Pillow has {theirs}");
+        }
+    };
+    check((23, 17), 42, (9, 5), &smaller);
+    check((7, 5), 7, (11, 8), &larger);
+}

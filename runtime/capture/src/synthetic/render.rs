@@ -177,15 +177,15 @@ impl Stage {
 
     /// A milled disc: finer marks, around its own centre, in a shallow recess with a dark border.
     #[inline(always)]
-    fn spot_face(&self, part: &Part, from_centre: Point, distance: f32) -> f32 {
-        let inverse = 1.0 / distance.max(0.5);
+    fn spot_face(&self, part: &Part, from_centre: Point, distance_px: f32) -> f32 {
+        let inverse = 1.0 / distance_px.max(0.5);
         let [cosine, sine] = part.turn;
         let local = [from_centre[0] * inverse, from_centre[1] * inverse];
         let outward = [local[0] * cosine - local[1] * sine, local[0] * sine + local[1] * cosine];
-        let border = smooth_step(size::SPOT_FACE - 3.0, size::SPOT_FACE, distance);
+        let border = smooth_step(size::SPOT_FACE - 3.0, size::SPOT_FACE, distance_px);
         let lamp = part.light.lamp;
         let facing = outward[0] * lamp[0] + outward[1] * lamp[1];
-        let marks = self.turned(part, distance + 300.0, outward, from_centre, 138.0, 3.1);
+        let marks = self.turned(part, distance_px + 300.0, outward, from_centre, 138.0, 3.1);
         marks * (1.0 - border * (0.30 + 0.38 * facing))
     }
 
@@ -218,12 +218,12 @@ impl Stage {
     /// A turned or milled surface: concentric grooves that mirror the lamp where they run across its direction, which
     /// gives the bright bow tie that every lathe leaves (the anisotropic highlight of Kajiya and Kay).
     #[inline(always)]
-    fn turned(&self, part: &Part, radius: f32, outward: Point, here: Point, base: f32, pitch: f32) -> f32 {
+    fn turned(&self, part: &Part, radius: f32, outward: Point, here: Point, base: f32, grooves_per_px: f32) -> f32 {
         let half = part.light.half;
         let along = outward[0] * half[1] - outward[1] * half[0];
         let sheen = 1.0 - 5.2 * along * along;
         let sheen = sheen.max(0.0);
-        let grooves = self.noise.line(radius * pitch + part.texture[0])
+        let grooves = self.noise.line(radius * grooves_per_px + part.texture[0])
             + 0.6 * self.noise.line(radius * 0.37 + part.texture[0] * 0.5);
         let cloud = self.noise.plane(here[0] * 0.045 + part.texture[1], here[1] * 0.045);
         let mark = 1.0 + part.groove * (0.045 + 0.05 * sheen) * grooves + 0.025 * cloud;
@@ -364,17 +364,17 @@ fn distance(a: Point, b: Point) -> f32 {
 
 /// A drilled hole over a surface: dark, its far wall lit, a burr of light around it.
 #[inline(always)]
-fn drilled(part: &Part, surface: f32, near: Point, distance: f32, radius: f32) -> f32 {
+fn drilled(part: &Part, surface: f32, near: Point, distance_px: f32, radius: f32) -> f32 {
     let [cosine, sine] = part.turn;
     let lamp = [
         part.light.lamp[0] * cosine + part.light.lamp[1] * sine,
         part.light.lamp[1] * cosine - part.light.lamp[0] * sine,
     ];
     let facing = (near[0] * lamp[0] + near[1] * lamp[1]) / radius;
-    let wall = smooth_step(0.45 * radius, radius, distance) * (-facing).max(0.0);
+    let wall = smooth_step(0.45 * radius, radius, distance_px) * (-facing).max(0.0);
     let depth = 11.0 + 105.0 * wall;
-    let inside = smooth_step(radius + 0.7, radius - 0.7, distance);
-    let rim = smooth_step(1.6, 0.0, (distance - radius - 0.9).abs());
+    let inside = smooth_step(radius + 0.7, radius - 0.7, distance_px);
+    let rim = smooth_step(1.6, 0.0, (distance_px - radius - 0.9).abs());
     surface + inside * (depth - surface) + rim * (1.0 - inside) * (26.0 - 60.0 * facing)
 }
 

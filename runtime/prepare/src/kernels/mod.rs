@@ -51,8 +51,8 @@ pub(crate) struct Kernels {
     /// values more than the axis spans.
     pub horizontal: fn(row: &[i16], axis: &Axis, out: &mut [i16]),
     /// out[x] = clamp((sum over c of coefficients[c] x components[c][x] + bias) >> 13). `components` holds lines of
-    /// `pitch` values, `count` of them.
-    pub color: fn(components: &[i16], pitch: usize, count: usize, channel: &Channel, out: &mut [i16]),
+    /// `line_len` values, `count` of them.
+    pub color: fn(components: &[i16], line_len: usize, count: usize, channel: &Channel, out: &mut [i16]),
     /// out[x] = row[x] / 32640.
     pub to_f32: fn(row: &[i16], out: &mut [f32]),
 }

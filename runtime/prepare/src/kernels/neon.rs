@@ -142,13 +142,13 @@ fn horizontal(row: &[i16], axis: &Axis, out: &mut [i16]) {
     }
 }
 
-fn color(components: &[i16], pitch: usize, count: usize, channel: &Channel, out: &mut [i16]) {
+fn color(components: &[i16], line_len: usize, count: usize, channel: &Channel, out: &mut [i16]) {
     let whole = out.len() / 8 * 8;
     for x in (0..whole).step_by(8) {
         // SAFETY: NEON is part of every processor that this file is compiled for.
         let mut sums = unsafe { [vdupq_n_s32(channel.bias); 2] };
         for (c, &coefficient) in channel.coefficients.iter().take(count).enumerate() {
-            add(&mut sums, eight(components, c * pitch + x), coefficient);
+            add(&mut sums, eight(components, c * line_len + x), coefficient);
         }
         // SAFETY: as above.
         let clamped = unsafe {
@@ -158,7 +158,7 @@ fn color(components: &[i16], pitch: usize, count: usize, channel: &Channel, out:
         store(clamped, &mut out[x..]);
     }
     if whole < out.len() {
-        portable::color(&components[whole..], pitch, count, channel, &mut out[whole..]);
+        portable::color(&components[whole..], line_len, count, channel, &mut out[whole..]);
     }
 }
 

@@ -65,12 +65,12 @@ pub(super) fn horizontal(row: &[i16], axis: &Axis, out: &mut [i16]) {
 }
 
 #[inline(always)]
-pub(super) fn color(components: &[i16], pitch: usize, count: usize, channel: &Channel, out: &mut [i16]) {
+pub(super) fn color(components: &[i16], line_len: usize, count: usize, channel: &Channel, out: &mut [i16]) {
     const BLOCK: usize = 32;
     for (block, out) in out.chunks_mut(BLOCK).enumerate() {
         let mut sums = [channel.bias; BLOCK];
         for (c, &coefficient) in channel.coefficients.iter().take(count).enumerate() {
-            let line = &components[c * pitch + block * BLOCK..][..out.len()];
+            let line = &components[c * line_len + block * BLOCK..][..out.len()];
             for (sum, &value) in sums.iter_mut().zip(line) {
                 // A sum may pass through the ends of i32 on its way; where it ends is inside.
                 *sum = sum.wrapping_add(i32::from(coefficient) * i32::from(value));

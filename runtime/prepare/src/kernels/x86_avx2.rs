@@ -23,7 +23,7 @@ pub(crate) const KERNELS: Kernels = Kernels {
     vertical_u16: detected!(vertical_u16(lines, weights, narrow, out)),
     split: detected!(split(row, step, out)),
     horizontal: detected!(horizontal(row, axis, out)),
-    color: detected!(color(components, pitch, count, channel, out)),
+    color: detected!(color(components, line_len, count, channel, out)),
     to_f32: detected!(to_f32(row, out)),
 };
 
@@ -222,15 +222,15 @@ fn eight_sums(row: &[i16], axis: &Axis, start: usize) -> __m256i {
 }
 
 #[target_feature(enable = "avx2")]
-fn color(components: &[i16], pitch: usize, count: usize, channel: &Channel, out: &mut [i16]) {
+fn color(components: &[i16], line_len: usize, count: usize, channel: &Channel, out: &mut [i16]) {
     let [a, b, c, d] = channel.coefficients.map(i32::from);
     let first = _mm256_set1_epi32((a & 0xffff) | b << 16);
     let second = _mm256_set1_epi32((c & 0xffff) | d << 16);
     let bias = _mm256_set1_epi32(channel.bias);
     let white = _mm256_set1_epi16(WHITE as i16);
     let zero = _mm256_setzero_si256();
-    let line = |c: usize, x: usize| if c < count { values(components, c * pitch + x) } else { zero };
-    // Lines have `pitch` values, a multiple of 32: whole blocks may be read, though not all is written.
+    let line = |c: usize, x: usize| if c < count { values(components, c * line_len + x) } else { zero };
+    // Lines have `line_len` values, a multiple of 32: whole blocks may be read, though not all is written.
     let whole = out.len() / 16 * 16;
     for x in (0..whole).step_by(16) {
         let (c0, c1, c2, c3) = (line(0, x), line(1, x), line(2, x), line(3, x));
@@ -244,7 +244,7 @@ fn color(components: &[i16], pitch: usize, count: usize, channel: &Channel, out:
         store(clamped, &mut out[x..]);
     }
     if whole < out.len() {
-        portable::color(&components[whole..], pitch, count, channel, &mut out[whole..]);
+        portable::color(&components[whole..], line_len, count, channel, &mut out[whole..]);
     }
 }
 
