@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use jidoka_capture::Camera;
 use jidoka_tests::watch::{Edge, Watcher, levels};
 use serde_json::{Value, json};
 
@@ -74,10 +75,7 @@ fn main() -> Result<()> {
 
 /// Puts a test pattern before the camera.
 fn show(pattern: i64) -> Result<()> {
-    let device = v4l::Device::with_path(CAMERA)?;
-    let controls = device.query_controls()?;
-    let control = controls.iter().find(|c| c.name == "Test Pattern").ok_or("the camera has no test patterns")?;
-    device.set_control(v4l::Control { id: control.id, value: v4l::control::Value::Integer(pattern) })?;
+    Camera::open(Path::new(CAMERA))?.set_control("test_pattern", pattern)?;
     Ok(())
 }
 
