@@ -9,8 +9,32 @@
 //!
 //! What it relies on: tract for ONNX semantics, tract-linalg for its matrix micro-kernels.
 //!
+//! # The stages
+//!
+//! `load` checks the ONNX message and has tract type it; `lower` turns tract's graph into the engine's own small one; `fuse`
+//! joins nodes (activations and sums into convolutions, arithmetic into chains, quantised patterns into operations on bytes);
+//! `plan` decides where padding lies and gives every value an offset in one arena; `steps` run, each on the [`kernels`] of the
+//! chosen instruction set and shared by a team of threads.
+//!
+//! # The memory bank
+//!
+//! This subgraph is searched without ever holding the distance matrix, in any order of the operands of `Add`:
+//!
+//! ```text
+//! products = MatMul(queries [N, D], W [D, M])     W = -2 * bank, transposed, constant
+//! partial  = Add(products, norms [1, M])          norms[m] = |bank[m]|^2, constant
+//! least    = ReduceMin(partial, axis 1)           the rest (|query|^2, Relu, Sqrt) is ordinary arithmetic
+//! ```
+//!
+//! # Invariants
+//!
 //! Architecture invariant: bytes from outside never panic the caller. [`Model::read`] returns an [`Error`] that names the
 //! file and the node. Held by `tests/hostile.rs`.
+//!
+//! Architecture invariant: a run allocates nothing where [`Session::fallbacks`] is empty. Held by `tests/allocations.rs`.
+//!
+//! Architecture invariant: results do not depend on the number of threads, and those of int8 graphs not on the instruction
+//! set. Held by `tests/graphs.rs` and `tests/int8.rs`.
 
 mod error;
 mod fuse;
@@ -28,6 +52,7 @@ mod plan;
 mod report;
 mod session;
 mod steps;
+mod team;
 mod view;
 
 pub use error::{Error, RunError};

@@ -4,6 +4,8 @@ use crate::kernels::{Isa, Kernels};
 use crate::model::{DType, TensorInfo};
 use crate::plan::{self, Plan};
 use crate::report::{Report, StepReport};
+use crate::steps::Context;
+use crate::team::Team;
 use crate::view::{Data, View};
 use crate::{Error, Model, Options, RunError, fuse, lower};
 
@@ -16,6 +18,7 @@ pub struct Session {
     outputs: Vec<TensorInfo>,
     plan: Plan,
     isa: Isa,
+    team: Team,
 }
 
 impl Session {
@@ -31,14 +34,15 @@ impl Session {
             place: place.to_string(),
             detail,
         };
+        let team = Team::new(options.threads).map_err(|e| fail("threads", e.to_string()))?;
         let mut graph = lower::lower(model)?;
         fuse::fuse(&mut graph);
-        let plan = plan::plan(graph, Kernels::new(isa)?).map_err(|detail| fail("plan", detail))?;
+        let plan = plan::plan(graph, Kernels::new(isa)?, team.size()).map_err(|detail| fail("plan", detail))?;
         if options.strict && !plan.fallbacks.is_empty() {
             return Err(Error::Strict { model: model.name.clone(), nodes: plan.fallbacks });
         }
         let input = model.inputs[0].clone();
-        let mut session = Session { input, outputs: model.outputs.clone(), plan, isa };
+        let mut session = Session { input, outputs: model.outputs.clone(), plan, isa, team };
         session.run().map_err(|e| fail("first run", e.to_string()))?;
         Ok(session)
     }
@@ -114,7 +118,8 @@ impl Session {
     /// As [`Session::run`].
     pub fn run_with(&mut self, mut finished: impl FnMut(usize)) -> Result<(), RunError> {
         for (index, planned) in self.plan.steps.iter_mut().enumerate() {
-            planned.step.run(&mut self.plan.memory, planned.scratch)?;
+            let context = Context { scratch: planned.scratch, team: &self.team };
+            planned.step.run(&mut self.plan.memory, &context)?;
             finished(index);
         }
         Ok(())

@@ -60,8 +60,11 @@ fn a_run_allocates_nothing() {
         ("memory bank", nets::memory_bank(16, 100, 10), 10),
     ] {
         let input = common::Random(9).floats(3 * size * size, 1.0);
-        let (mut session, _) = common::ours(&proto, &input, &Options { strict: true, ..Options::default() });
-        assert_eq!(allocations(&mut session), 0, "{name}");
+        for threads in [1, 2] {
+            let options = Options { threads, strict: true, ..Options::default() };
+            let (mut session, _) = common::ours(&proto, &input, &options);
+            assert_eq!(allocations(&mut session), 0, "{name}, {threads} threads");
+        }
     }
 }
 

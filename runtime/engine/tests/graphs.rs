@@ -4,7 +4,8 @@ mod common;
 #[path = "common/nets.rs"]
 mod nets;
 
-use common::check;
+use common::{Random, check, ours};
+use jidoka_engine::Options;
 
 #[test]
 fn mobilenet_v2_agrees() {
@@ -41,4 +42,21 @@ fn two_hundred_random_graphs_agree() {
         fallbacks += check("random graph", &proto, &shape, seed).fallbacks().len();
     }
     assert_eq!(fallbacks, 0);
+}
+
+#[test]
+fn the_number_of_threads_changes_no_bit() {
+    let graphs = [
+        ("MobileNetV2", nets::mobilenet_v2(48, 4), 48),
+        ("ResNet18", nets::resnet18(40), 40),
+        ("PDN-S", nets::pdn_small(40), 40),
+    ];
+    for (name, proto, size) in graphs {
+        let input = Random(8).floats(3 * size * size, 1.0);
+        let run = |threads| ours(&proto, &input, &Options { threads, ..Options::default() }).1;
+        let want = run(1);
+        for threads in [2, 3] {
+            assert!(run(threads) == want, "{name} with {threads} threads");
+        }
+    }
 }

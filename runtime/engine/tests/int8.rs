@@ -94,6 +94,9 @@ fn every_instruction_set_gives_the_same_bytes() {
     for isa in Isa::list_available() {
         assert_eq!(run(isa), want, "{isa}");
     }
+    for threads in [2, 3] {
+        assert_eq!(ours(&proto, &input, &Options { threads, ..Options::default() }).1, want, "{threads} threads");
+    }
 }
 
 #[test]

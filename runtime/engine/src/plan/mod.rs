@@ -25,11 +25,11 @@ pub(crate) struct Plan {
 }
 
 /// Plans a graph. The error is a message about a node.
-pub(crate) fn plan(mut graph: Graph, kernels: Kernels) -> Result<Plan, String> {
+pub(crate) fn plan(mut graph: Graph, kernels: Kernels, threads: usize) -> Result<Plan, String> {
     let layouts = layouts::assign(&mut graph);
     let roots = arena::roots(&graph);
     let places: Vec<Place> = (0..graph.values.len()).map(|v| Place::of(&graph.values[v], layouts[v])).collect();
-    let build = Build::new(kernels);
+    let build = Build::new(kernels, threads);
     let mut scratch_bytes = 0;
     let mut planned = Vec::new();
     let mut offsets = arena::assign(&graph, &roots, &places);

@@ -1,6 +1,6 @@
 //! Filling padding with what its readers want to see there.
 
-use super::{Made, Step};
+use super::{Context, Made, Step};
 use crate::RunError;
 use crate::kernels::Number;
 use crate::layout::{Grid, Quads};
@@ -27,7 +27,7 @@ pub(super) fn build(place: &Place) -> Option<Made> {
 }
 
 impl<T: Number + Send> Step for Border<T> {
-    fn run(&mut self, memory: &mut Memory, _: Slot) -> Result<(), RunError> {
+    fn run(&mut self, memory: &mut Memory, _: &Context) -> Result<(), RunError> {
         let Border { slot, grids, grid, fill } = *self;
         let data = memory.write::<T>(slot);
         for plane in data.chunks_exact_mut(grid.plane).take(grids) {

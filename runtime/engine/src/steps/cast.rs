@@ -1,7 +1,7 @@
 //! Conversion of small integers and truth values to `f32`.
 
 use super::walk::Walk;
-use super::{Made, Step};
+use super::{Context, Made, Step};
 use crate::RunError;
 use crate::kernels::Number;
 use crate::memory::{Memory, Slot};
@@ -36,7 +36,7 @@ impl Cast {
 }
 
 impl Step for Cast {
-    fn run(&mut self, memory: &mut Memory, _: Slot) -> Result<(), RunError> {
+    fn run(&mut self, memory: &mut Memory, _: &Context) -> Result<(), RunError> {
         match (self.from.dtype, self.to.dtype) {
             (DType::U8 | DType::Bool, DType::F32) => self.convert::<u8, f32>(memory, f32::from),
             (DType::I8, DType::F32) => self.convert::<i8, f32>(memory, f32::from),

@@ -1,7 +1,7 @@
 //! Elementwise arithmetic: a chain of instructions over blocks of a row that stay in the first-level cache.
 
 use super::walk::Walk;
-use super::{Made, Step};
+use super::{Context, Made, Step};
 use crate::RunError;
 use crate::graph::{Binary, Chain, Instr, Unary};
 use crate::memory::{Memory, Slot};
@@ -67,7 +67,7 @@ pub(super) fn broadcast(input: &Place, shape: &[usize]) -> Result<Vec<usize>, St
 }
 
 impl Step for Run {
-    fn run(&mut self, memory: &mut Memory, _: Slot) -> Result<(), RunError> {
+    fn run(&mut self, memory: &mut Memory, _: &Context) -> Result<(), RunError> {
         let Run { code, inputs, to, starts, walk, registers } = self;
         let (rest, to) = memory.split::<f32>(*to);
         let row = walk.row();

@@ -1,7 +1,7 @@
 //! Moving boxes of elements.
 
 use super::walk::Walk;
-use super::{Made, Step};
+use super::{Context, Made, Step};
 use crate::RunError;
 use crate::graph::{Copy as Moves, Part};
 use crate::kernels::Number;
@@ -88,7 +88,7 @@ fn bytes<const N: usize>(bytes: &[u8]) -> [u8; N] {
 }
 
 impl Step for Copy {
-    fn run(&mut self, memory: &mut Memory, _: Slot) -> Result<(), RunError> {
+    fn run(&mut self, memory: &mut Memory, _: &Context) -> Result<(), RunError> {
         match self.size {
             1 => self.run_as::<u8>(memory, |b| b[0]),
             2 => self.run_as::<u16>(memory, |b| u16::from_ne_bytes(bytes(b))),

@@ -1,12 +1,13 @@
 //! Depthwise convolution on the kernels' window sweep.
 
-use super::{Build, Made, Step, planes};
+use super::{Build, Context, Made, Step, planes};
 use crate::RunError;
 use crate::graph::Conv;
 use crate::kernels::{Aligned, Clamp, Kernels, Window};
 use crate::layout::Planes;
 use crate::memory::{Memory, Slot};
 use crate::plan::Place;
+use crate::team::cut;
 
 struct Depthwise {
     kernels: Kernels,
@@ -14,6 +15,8 @@ struct Depthwise {
     clamp: Clamp,
     weights: Aligned<f32>,
     bias: Aligned<f32>,
+    /// The ends of the members' channels.
+    cuts: Vec<usize>,
     from: (Slot, Planes),
     to: (Slot, Planes),
 }
@@ -36,6 +39,7 @@ pub(super) fn build(build: &Build, conv: &Conv, inputs: &[Place], out: &Place) -
         clamp: conv.clamp,
         weights: Aligned::copied(&conv.weights.repeat(images)),
         bias: Aligned::copied(&conv.bias.repeat(images)),
+        cuts: cut(to.channels, 1, build.threads),
         from: (inputs[0].slot, from),
         to: (out.slot, to),
     };
@@ -45,11 +49,17 @@ pub(super) fn build(build: &Build, conv: &Conv, inputs: &[Place], out: &Place) -
 }
 
 impl Step for Depthwise {
-    fn run(&mut self, memory: &mut Memory, _: Slot) -> Result<(), RunError> {
+    fn run(&mut self, memory: &mut Memory, context: &Context) -> Result<(), RunError> {
         let (rest, to) = memory.split::<f32>(self.to.0);
         let from = rest.read::<f32>(self.from.0);
-        let (weights, bias) = (&self.weights, &self.bias);
-        self.kernels.depthwise(&self.window, self.clamp, weights, bias, from, &self.from.1, to, &self.to.1);
+        let (source, output) = (self.from.1.grid, self.to.1.grid);
+        context.share(to, &self.cuts, output.plane, &|part, out| {
+            let (first, channels) = (self.cuts[part], self.cuts[part + 1] - self.cuts[part]);
+            let (source, output) = (Planes { channels, grid: source }, Planes { channels, grid: output });
+            let weights = &self.weights[first * self.window.taps()..];
+            let from = &from[first * source.grid.plane..];
+            self.kernels.depthwise(&self.window, self.clamp, weights, &self.bias[first..], from, &source, out, &output);
+        });
         Ok(())
     }
 }

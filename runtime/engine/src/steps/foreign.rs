@@ -1,6 +1,6 @@
 //! A node without a step: tract runs it. It allocates, and is listed as a fallback.
 
-use super::{Made, Step};
+use super::{Context, Made, Step};
 use crate::RunError;
 use crate::graph::Foreign;
 use crate::kernels::Number;
@@ -45,7 +45,7 @@ pub(super) fn build(name: &str, foreign: &Foreign, inputs: &[Place], outputs: &[
 }
 
 impl Step for Run {
-    fn run(&mut self, memory: &mut Memory, _: Slot) -> Result<(), RunError> {
+    fn run(&mut self, memory: &mut Memory, _: &Context) -> Result<(), RunError> {
         let fail = |detail: String| RunError::Step { node: self.name.clone(), detail };
         let mut inputs = tvec![];
         for (place, dt) in &self.inputs {

@@ -1,13 +1,14 @@
 //! Steps on bytes: convolution, sum, pools, and the ways in and out.
 
-use super::{Build, Made, Step, planes};
+use super::{Build, Context, Made, Step, planes};
 use crate::RunError;
 use crate::graph::{AddInt8, ConvInt8, Op, PoolInt8};
 use crate::kernels::{Bytes, Kernels, Requantise, Scale};
 use crate::kernels::{ConvInt8 as PackedConv, DepthwiseInt8};
-use crate::layout::{Planes, Quads};
+use crate::layout::{LANES, Planes, Quads};
 use crate::memory::{Memory, Slot};
 use crate::plan::Place;
+use crate::team::cut;
 
 /// What a step on bytes does.
 enum Work {
@@ -22,6 +23,8 @@ enum Work {
 struct OnBytes {
     kernels: Kernels,
     work: Work,
+    /// The ends of the members' blocks of channels.
+    cuts: Vec<usize>,
     from: (Slot, Quads),
     to: (Slot, Quads),
 }
@@ -51,7 +54,12 @@ pub(super) fn build(build: &Build, op: &Op, inputs: &[Place], out: &Place) -> Re
         Op::Rescale(a, b) => (Work::Rescale(*a, *b), String::new()),
         _ => return Err("it is no operation on bytes".into()),
     };
-    let step = OnBytes { kernels, work, from: (inputs[0].slot, from), to: (out.slot, to) };
+    let unit = match &work {
+        Work::Conv(conv) => conv.tile_channels().div_ceil(LANES),
+        _ => 1,
+    };
+    let cuts = cut(to.blocks(), unit, build.threads);
+    let step = OnBytes { kernels, work, cuts, from: (inputs[0].slot, from), to: (out.slot, to) };
     Ok(Made { macs, detail, ..Made::simple(step) })
 }
 
@@ -70,13 +78,22 @@ fn pack(kernels: &Kernels, conv: &ConvInt8, from: &Quads) -> (Work, String) {
 }
 
 impl Step for OnBytes {
-    fn run(&mut self, memory: &mut Memory, _: Slot) -> Result<(), RunError> {
-        let OnBytes { kernels, work, from: (from, source), to: (to, output) } = self;
+    fn run(&mut self, memory: &mut Memory, context: &Context) -> Result<(), RunError> {
+        let OnBytes { kernels, work, cuts, from: (from, source), to: (to, output) } = self;
         let (rest, dst) = memory.split::<i8>(*to);
         let src = rest.read::<i8>(*from);
+        // The cuts are in blocks of four channels; the last block may be partly used.
+        let channel = |cut: usize| (cuts[cut] * LANES).min(output.channels);
         match work {
-            Work::Conv(conv) => kernels.conv_int8(conv, src, dst, &output.grid, 0..conv.channels()),
-            Work::Depthwise(packed) => kernels.depthwise_int8(packed, 0, src, source, dst, output),
+            Work::Conv(conv) => context.share(dst, cuts, output.grid.plane * LANES, &|part, out| {
+                kernels.conv_int8(conv, src, out, &output.grid, cuts[part] * LANES..channel(part + 1));
+            }),
+            Work::Depthwise(packed) => context.share(dst, cuts, output.grid.plane * LANES, &|part, out| {
+                let (first, channels) = (cuts[part] * LANES, channel(part + 1) - cuts[part] * LANES);
+                let (source, output) = (Quads { channels, ..*source }, Quads { channels, ..*output });
+                let from = &src[cuts[part] * source.grid.plane * LANES..];
+                kernels.depthwise_int8(packed, first, from, &source, out, &output);
+            }),
             Work::Add { other, add } => {
                 let scales = (add.from[0], add.from[1], add.to);
                 kernels.add_int8(scales, add.range, src, rest.read(*other), source, dst, output);
@@ -114,7 +131,7 @@ pub(super) fn dequantise(build: &Build, scale: Scale, input: &Place, out: &Place
 }
 
 impl Step for Edge {
-    fn run(&mut self, memory: &mut Memory, _: Slot) -> Result<(), RunError> {
+    fn run(&mut self, memory: &mut Memory, _: &Context) -> Result<(), RunError> {
         let Edge { kernels, scale, floats: (floats, planes), bytes: (bytes, quads), inward } = self;
         if *inward {
             let (rest, dst) = memory.split::<i8>(*bytes);

@@ -1,6 +1,6 @@
 //! Matrix products on the micro-kernels. Operands are packed each time, constant ones once.
 
-use super::{Build, Made, Step};
+use super::{Build, Context, Made, Step};
 use crate::RunError;
 use crate::gemm::{Epilogue, PANEL_SLACK, Target, Tile};
 use crate::graph::{MatMul, Strides};
@@ -93,10 +93,10 @@ fn offset(sizes: &[usize], strides: &Strides, mut entry: usize) -> usize {
 }
 
 impl Step for Run {
-    fn run(&mut self, memory: &mut Memory, scratch: Slot) -> Result<(), RunError> {
+    fn run(&mut self, memory: &mut Memory, context: &Context) -> Result<(), RunError> {
         let MatMul { m, n, k, batch, a, b, c } = &self.product;
         let (m, n, k) = (*m, *n, *k);
-        let (rest, to, scratch) = memory.split_with::<f32, f32>(self.c, scratch);
+        let (rest, to, scratch) = memory.split_with::<f32, f32>(self.c, context.scratch);
         let right = rest.read::<f32>(self.b);
         let a_len = if self.packed.is_empty() { self.tile.packed_len(m, k) + PANEL_SLACK } else { 0 };
         let (scratch_a, scratch_b) = scratch.split_at_mut(a_len);

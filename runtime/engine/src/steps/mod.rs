@@ -20,16 +20,56 @@ pub(crate) use chain::{MAX_CODE, MAX_INPUTS};
 use crate::RunError;
 use crate::gemm::Tiles;
 use crate::graph::{Node, Op};
-use crate::kernels::Kernels;
+use crate::kernels::{Kernels, Number};
 use crate::memory::{Memory, Slot};
 use crate::plan::Place;
+use crate::team::{MAX_THREADS, Team};
 use std::sync::Arc;
 use tract_onnx::prelude::Tensor;
 
 /// Something that runs. Allocates nothing, except for a node of tract's.
 pub(crate) trait Step: Send {
-    /// Runs once. `scratch` is the step's until it returns.
-    fn run(&mut self, memory: &mut Memory, scratch: Slot) -> Result<(), RunError>;
+    /// Runs once.
+    fn run(&mut self, memory: &mut Memory, context: &Context) -> Result<(), RunError>;
+}
+
+/// What a step has while it runs.
+pub(crate) struct Context<'a> {
+    /// Working memory, the step's until it returns.
+    pub scratch: Slot,
+    pub team: &'a Team,
+}
+
+impl Context<'_> {
+    /// Gives each member of the team its channels of `out`: those between two `cuts`, each `plane` elements long.
+    fn share<T: Number + Send>(
+        &self,
+        out: &mut [T],
+        cuts: &[usize],
+        plane: usize,
+        work: &(dyn Fn(usize, &mut [T]) + Sync),
+    ) {
+        self.share_with::<T, u8>(out, cuts, plane, &mut [], 0, &|part, piece, _| work(part, piece));
+    }
+
+    /// As `share`, and each member gets `each` elements of `scratch` besides.
+    fn share_with<T: Number + Send, S: Number + Send>(
+        &self,
+        out: &mut [T],
+        cuts: &[usize],
+        plane: usize,
+        scratch: &mut [S],
+        each: usize,
+        work: &(dyn Fn(usize, &mut [T], &mut [S]) + Sync),
+    ) {
+        // More members than a board has cores is no use, so the bounds fit on the stack.
+        let mut bounds = [0; MAX_THREADS + 1];
+        let bounds = &mut bounds[..cuts.len()];
+        for (bound, cut) in bounds.iter_mut().zip(cuts) {
+            *bound = cut * plane;
+        }
+        self.team.share_with(out, bounds, scratch, each, work);
+    }
 }
 
 /// A step with what reports say of it.
@@ -48,11 +88,12 @@ pub(crate) struct Planned {
 /// What is shared while steps are built.
 pub(crate) struct Build {
     pub tiles: Tiles,
+    pub threads: usize,
 }
 
 impl Build {
-    pub fn new(kernels: Kernels) -> Build {
-        Build { tiles: Tiles::new(kernels) }
+    pub fn new(kernels: Kernels, threads: usize) -> Build {
+        Build { tiles: Tiles::new(kernels), threads }
     }
 }
 

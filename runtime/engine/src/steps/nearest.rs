@@ -1,6 +1,6 @@
 //! The search in a memory bank.
 
-use super::{Build, Made, Step};
+use super::{Build, Context, Made, Step};
 use crate::RunError;
 use crate::graph::Nearest;
 use crate::kernels::{Bank, Kernels, Queries, QueryNorm};
@@ -37,8 +37,8 @@ pub(super) fn build(build: &Build, nearest: &Nearest, input: &Place, out: &Place
 }
 
 impl Step for Run {
-    fn run(&mut self, memory: &mut Memory, scratch: Slot) -> Result<(), RunError> {
-        let (rest, to, scratch) = memory.split_with::<f32, f32>(self.to, scratch);
+    fn run(&mut self, memory: &mut Memory, context: &Context) -> Result<(), RunError> {
+        let (rest, to, scratch) = memory.split_with::<f32, f32>(self.to, context.scratch);
         let [query_step, feature_step] = self.steps;
         let data = rest.read::<f32>(self.from);
         let queries = Queries { data, height: 1, width: self.queries, row_step: 0, query_step, feature_step };

@@ -1,18 +1,21 @@
 //! Maximum and average pools on the kernels' window sweep. The input's padding holds what the pool wants to see there.
 
-use super::{Build, Made, Step, planes};
+use super::{Build, Context, Made, Step, planes};
 use crate::RunError;
 use crate::graph::{Pool, PoolKind};
 use crate::kernels::{Divisor, Kernels, Window};
 use crate::layout::Planes;
 use crate::memory::{Memory, Slot};
 use crate::plan::Place;
+use crate::team::cut;
 
 struct Run {
     kernels: Kernels,
     window: Window,
     /// `None` for the maximum.
     average: Option<Factors>,
+    /// The ends of the members' channels.
+    cuts: Vec<usize>,
     from: (Slot, Planes),
     to: (Slot, Planes),
 }
@@ -34,7 +37,9 @@ pub(super) fn build(build: &Build, pool: &Pool, input: &Place, out: &Place) -> R
         }
         PoolKind::Mean { count_pads: false } => Some(Factors::PerPosition(factors(pool, &from, &to))),
     };
-    let step = Run { kernels: build.tiles.kernels, window, average, from: (input.slot, from), to: (out.slot, to) };
+    let cuts = cut(to.channels, 1, build.threads);
+    let kernels = build.tiles.kernels;
+    let step = Run { kernels, window, average, cuts, from: (input.slot, from), to: (out.slot, to) };
     let detail = format!("{}x{} {:?}", pool.window.kernel[0], pool.window.kernel[1], pool.kind);
     Ok(Made { detail, ..Made::simple(step) })
 }
@@ -58,18 +63,21 @@ fn factors(pool: &Pool, from: &Planes, to: &Planes) -> Vec<f32> {
 }
 
 impl Step for Run {
-    fn run(&mut self, memory: &mut Memory, _: Slot) -> Result<(), RunError> {
+    fn run(&mut self, memory: &mut Memory, context: &Context) -> Result<(), RunError> {
         let (rest, to) = memory.split::<f32>(self.to.0);
         let from = rest.read::<f32>(self.from.0);
-        let divisor = match &self.average {
-            None => {
-                self.kernels.max_pool(&self.window, from, &self.from.1, to, &self.to.1);
-                return Ok(());
-            }
-            Some(Factors::Uniform(factor)) => Divisor::Uniform(*factor),
-            Some(Factors::PerPosition(factors)) => Divisor::PerPosition(factors),
-        };
-        self.kernels.average_pool(&self.window, divisor, from, &self.from.1, to, &self.to.1);
+        let (source, output) = (self.from.1.grid, self.to.1.grid);
+        context.share(to, &self.cuts, output.plane, &|part, out| {
+            let (first, channels) = (self.cuts[part], self.cuts[part + 1] - self.cuts[part]);
+            let (source, output) = (Planes { channels, grid: source }, Planes { channels, grid: output });
+            let from = &from[first * source.grid.plane..];
+            let divisor = match &self.average {
+                None => return self.kernels.max_pool(&self.window, from, &source, out, &output),
+                Some(Factors::Uniform(factor)) => Divisor::Uniform(*factor),
+                Some(Factors::PerPosition(factors)) => Divisor::PerPosition(factors),
+            };
+            self.kernels.average_pool(&self.window, divisor, from, &source, out, &output);
+        });
         Ok(())
     }
 }

@@ -1,7 +1,7 @@
 //! Reductions and softmax.
 
 use super::walk::Walk;
-use super::{Made, Step};
+use super::{Context, Made, Step};
 use crate::RunError;
 use crate::graph::ReduceKind;
 use crate::memory::{Memory, Slot};
@@ -103,7 +103,7 @@ impl Run {
 }
 
 impl Step for Run {
-    fn run(&mut self, memory: &mut Memory, _: Slot) -> Result<(), RunError> {
+    fn run(&mut self, memory: &mut Memory, _: &Context) -> Result<(), RunError> {
         let (rest, to) = memory.split::<f32>(self.to);
         let from = rest.read::<f32>(self.from);
         let (row, steps) = (self.outer.row(), self.outer.row_steps());
@@ -134,7 +134,7 @@ pub(super) fn softmax(axes: &[usize], input: &Place, out: &Place) -> Result<Made
 }
 
 impl Step for Softmax {
-    fn run(&mut self, memory: &mut Memory, _: Slot) -> Result<(), RunError> {
+    fn run(&mut self, memory: &mut Memory, _: &Context) -> Result<(), RunError> {
         let (rest, to) = memory.split::<f32>(self.to);
         let from = rest.read::<f32>(self.from);
         let (row, steps) = (self.outer.row(), self.outer.row_steps());

@@ -1,7 +1,7 @@
 //! Resampling of the last two axes, nearest or bilinear.
 
 use super::walk::Walk;
-use super::{Made, Step};
+use super::{Context, Made, Step};
 use crate::RunError;
 use crate::graph::{Resize, Tap};
 use crate::memory::{Memory, Slot};
@@ -78,8 +78,8 @@ impl Run {
 }
 
 impl Step for Run {
-    fn run(&mut self, memory: &mut Memory, scratch: Slot) -> Result<(), RunError> {
-        let (rest, to, scratch) = memory.split_with::<f32, f32>(self.to, scratch);
+    fn run(&mut self, memory: &mut Memory, context: &Context) -> Result<(), RunError> {
+        let (rest, to, scratch) = memory.split_with::<f32, f32>(self.to, context.scratch);
         let from = rest.read::<f32>(self.from);
         let (row, steps) = (self.images.row(), self.images.row_steps());
         self.images.rows(self.starts, |[f, t]| {
