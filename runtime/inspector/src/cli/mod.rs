@@ -5,6 +5,8 @@ mod board;
 mod camera;
 mod check;
 mod demo;
+mod eval;
+mod eval;
 mod infer;
 mod model;
 mod run;
@@ -39,12 +41,16 @@ enum Command {
     Teach(teach::Args),
     /// Score images with a model
     Infer(infer::Args),
+    /// Measure a model or method on images whose defects are known
+    Eval(eval::Args),
     /// Run a station: camera in, verdicts and pulses out
     Run(run::Args),
     /// Check a configuration and everything that it names, without energising anything
     Check(check::Args),
     /// Measure a model on this machine
     Bench(bench::Args),
+    /// Teach and test on a dataset whose truth is known
+    Eval(eval::Args),
     /// What a model is, and whether it is what it was
     Model(model::Args),
     /// Does this camera give frames?
@@ -81,9 +87,11 @@ pub fn main() -> ExitCode {
         Command::Demo(args) => demo::run(args),
         Command::Teach(args) => teach::run(args),
         Command::Infer(args) => infer::run(args),
+        Command::Eval(args) => eval::run(args),
         Command::Run(args) => run::run(args),
         Command::Check(args) => check::run(args),
         Command::Bench(args) => bench::run(args),
+        Command::Eval(args) => eval::run(args),
         Command::Model(args) => model::run(args),
         Command::Camera(args) => camera::run(args),
         Command::Board(args) => board::run(args),
