@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use jidoka_prepare::{Geometry, PixelFormat};
 use v4l::v4l_sys::{v4l2_capability, v4l2_fmtdesc, v4l2_format, v4l2_frmsizeenum, v4l2_streamparm};
 
-use super::formats::{Code, code_text, codes, codes_of, encoding_of, format_of};
+use super::formats::{Code, MOTION_JPEG, code_text, codes, codes_of, encoding_of, format_of};
 use super::sys::{self, Node, Zeroed};
 use crate::config::V4l2Config;
 use crate::error::CaptureError;
@@ -57,6 +57,8 @@ pub(crate) struct Agreed {
     pub strides: [usize; 3],
     /// Buffers that make up a frame.
     pub planes: usize,
+    /// Frames are JPEG pictures that decode to the geometry.
+    pub compressed: bool,
 }
 
 const CAPTURE: u32 = 0x0000_0001;
@@ -213,18 +215,21 @@ impl Camera {
         let mut format = v4l2_format { type_: self.buffer_type, ..v4l2_format::zeroed() };
         self.node.ioctl(sys::G_FMT, &mut format).map_err(|error| self.failed("read the format", error))?;
         let got = Words::read(&format);
-        let format = format_of(got.code).ok_or_else(|| self.no_format(None, code_text(got.code)))?;
+        let compressed = got.code == MOTION_JPEG;
+        let format = if compressed { Some(PixelFormat::Rgb24) } else { format_of(got.code) };
+        let format = format.ok_or_else(|| self.no_format(None, code_text(got.code)))?;
         let encoding = encoding_of(got.colorspace, got.ycbcr_encoding, got.quantization);
         let geometry = Geometry { width: got.width, height: got.height, format, encoding };
         // Old drivers leave bytesperline 0 where lines have no padding.
         let mut strides = got.strides;
-        if strides[0] == 0 {
+        if strides[0] == 0 || compressed {
             strides[0] = format.line_bytes(got.width);
         }
-        Ok(Agreed { geometry, strides, planes: got.planes })
+        Ok(Agreed { geometry, strides, planes: got.planes, compressed })
     }
 
-    /// The asked-for format, or the driver's own if it can be prepared, or the best that can.
+    /// The asked-for format, or the driver's own if it can be prepared, or the best that can. Motion JPEG stands in for
+    /// RGB24, and for a camera that has nothing else.
     fn choose_code(&self, config: &V4l2Config, current: Code) -> Result<Code, CaptureError> {
         let offered: Vec<Code> = self.codes().into_iter().map(|(code, _)| code).collect();
         let found = match config.format {
@@ -232,15 +237,21 @@ impl Camera {
             None if format_of(current).is_some() => Some(current),
             None => codes().find(|code| offered.contains(code)),
         };
+        let jpeg = matches!(config.format, None | Some(PixelFormat::Rgb24)) && offered.contains(&MOTION_JPEG);
+        let found = found.or(jpeg.then_some(MOTION_JPEG));
         found.ok_or_else(|| self.no_format(config.format, "it is not among the formats of this camera".into()))
     }
 
     fn no_format(&self, wanted: Option<PixelFormat>, reason: String) -> CaptureError {
-        let (known, unknown): (Vec<Code>, Vec<Code>) =
-            self.codes().into_iter().map(|(code, _)| code).partition(|&code| format_of(code).is_some());
+        let (known, unknown): (Vec<Code>, Vec<Code>) = self
+            .codes()
+            .into_iter()
+            .map(|(code, _)| code)
+            .partition(|&code| format_of(code).is_some() || code == MOTION_JPEG);
         let name = |&code: &Code| match format_of(code) {
             Some(format) if format.name() == code_text(code) => code_text(code),
             Some(format) => format!("{} ({format})", code_text(code)),
+            None if code == MOTION_JPEG => "MJPG (as RGB24)".into(),
             None => code_text(code),
         };
         let list = |codes: &[Code]| codes.iter().map(name).collect::<Vec<_>>().join(", ");

@@ -58,6 +58,10 @@ const CODES: &[(&Code, PixelFormat, bool)] = &[
     (b"pBCC", PixelFormat::Bayer(BayerOrder::Bggr, BayerDepth::Packed12), false),
 ];
 
+/// A JPEG picture in each buffer: what USB cameras offer for sizes that do not fit the bus otherwise. It is decoded to
+/// RGB24, which takes time and memory, so that it is used only where the camera has nothing better.
+pub(crate) const MOTION_JPEG: Code = *b"MJPG";
+
 /// Our format for a code.
 pub(crate) fn format_of(code: Code) -> Option<PixelFormat> {
     CODES.iter().find(|(known, ..)| **known == code).map(|(_, format, _)| *format)

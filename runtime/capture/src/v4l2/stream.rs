@@ -1,8 +1,11 @@
 //! Streaming: buffers on loan from the driver.
 
 use std::cell::Cell;
+use std::io::Cursor;
 use std::time::Duration;
 
+use image::ImageDecoder;
+use image::codecs::jpeg::JpegDecoder;
 use jidoka_prepare::{FrameView, Geometry, Plane};
 use v4l::v4l_sys::{v4l2_buffer, v4l2_plane, v4l2_requestbuffers};
 
@@ -15,7 +18,8 @@ use crate::error::{CaptureError, FrameFault};
 use crate::source::{FrameMeta, FrameSource, GiveBack, Lease, SourceStats};
 
 /// A camera that streams. Frames are leases on the driver's buffers; nothing is copied, and after the first frame
-/// nothing is allocated.
+/// nothing is allocated. The exception is motion JPEG, which is decoded and takes memory for each frame: `describe`
+/// says so.
 pub struct V4l2Source {
     agreed: Agreed,
     fps: Option<f64>,
@@ -24,6 +28,8 @@ pub struct V4l2Source {
     needed: [usize; 3],
     sequence: Sequence,
     stats: SourceStats,
+    /// The picture of a compressed frame.
+    decoded: Vec<u8>,
     queue: Queue,
 }
 
@@ -76,6 +82,11 @@ impl V4l2Source {
             keep: config.keep,
             sequence: Sequence::default(),
             stats: SourceStats::default(),
+            decoded: if agreed.compressed {
+                vec![0; agreed.geometry.frame_bytes(agreed.strides[0])]
+            } else {
+                Vec::new()
+            },
             queue,
         };
         source.check_buffers()?;
@@ -184,6 +195,18 @@ impl FrameSource for V4l2Source {
         let meta = FrameMeta { sequence: filled.sequence, captured_at: filled.captured_at, part: None, truth: None };
         let planes = &self.queue.buffers[filled.index as usize];
         let Geometry { width, height, format, .. } = self.agreed.geometry;
+        if self.agreed.compressed {
+            let whole =
+                decode(&planes[0].bytes()[filled.offset[0]..filled.used[0]], (width, height), &mut self.decoded);
+            // The driver's buffer is not needed any more: the picture is ours.
+            self.queue.give_back(filled.index);
+            if !whole {
+                self.stats.frames -= 1;
+                self.stats.damaged += 1;
+                return Err(FrameFault::Damaged { sequence: filled.sequence });
+            }
+            return Ok(Lease::new(FrameView::packed(&self.decoded, width, height, format), meta));
+        }
         let bytes =
             |plane: usize| planes.get(plane).map_or(&[][..], |mapping| &mapping.bytes()[filled.offset[plane]..]);
         let mut view = FrameView::new(bytes(0), width, height, self.agreed.strides[0], format);
@@ -204,8 +227,9 @@ impl FrameSource for V4l2Source {
         let color =
             if format.is_color() { format!(" {:?} {:?}", encoding.matrix, encoding.range) } else { String::new() };
         let (driver, bus) = camera.driver();
+        let jpeg = if self.agreed.compressed { " from JPEG (decoding allocates)" } else { "" };
         format!(
-            "{} ({}, {driver}, {bus}), {width}x{height} {format}{color}, {rate}, {} buffers",
+            "{} ({}, {driver}, {bus}), {width}x{height} {format}{jpeg}{color}, {rate}, {} buffers",
             camera.path().display(),
             camera.card(),
             self.queue.buffers.len()
@@ -331,6 +355,10 @@ impl Drop for Queue {
 /// Bytes that a whole frame needs in each buffer.
 fn needed(agreed: &Agreed) -> [usize; 3] {
     let Geometry { width, height, format, .. } = agreed.geometry;
+    if agreed.compressed {
+        // No telling how short a picture may be; an empty one is none.
+        return [1, 0, 0];
+    }
     if agreed.planes == 1 {
         // Up to the last pixel; drivers differ in whether padding after it counts.
         let view = FrameView::new(&[], width, height, agreed.strides[0], format);
@@ -341,6 +369,15 @@ fn needed(agreed: &Agreed) -> [usize; 3] {
         *needed = format.plane_bytes(plane, width, height, agreed.strides[plane]);
     }
     needed
+}
+
+/// Decodes a JPEG picture of this size into RGB. False: it is no such picture.
+fn decode(jpeg: &[u8], size: (u32, u32), out: &mut [u8]) -> bool {
+    let Ok(decoder) = JpegDecoder::new(Cursor::new(jpeg)) else { return false };
+    let fits = decoder.dimensions() == size
+        && decoder.color_type() == image::ColorType::Rgb8
+        && decoder.total_bytes() == out.len() as u64;
+    fits && decoder.read_image(out).is_ok()
 }
 
 /// When the frame was taken, on our clock. A driver that stamps with another clock is not believed.
@@ -357,5 +394,26 @@ fn fault(error: &std::io::Error) -> FrameFault {
         // The words of a device that has been pulled, of one that was never there, and of a USB endpoint that hung up.
         Some(libc::ENODEV | libc::ENXIO | libc::EPIPE) => FrameFault::Gone,
         errno => FrameFault::Device { errno: errno.unwrap_or(libc::EIO) },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pictures_decode_and_anything_else_is_damaged() {
+        use image::ImageEncoder;
+        let pixels = [90, 120, 200].repeat(16 * 8);
+        let mut jpeg = Vec::new();
+        let encoder = image::codecs::jpeg::JpegEncoder::new_with_quality(&mut jpeg, 95);
+        encoder.write_image(&pixels, 16, 8, image::ExtendedColorType::Rgb8).expect("encodes");
+        let mut out = vec![0; pixels.len()];
+        assert!(decode(&jpeg, (16, 8), &mut out));
+        assert!(out.iter().zip(&pixels).all(|(a, b)| a.abs_diff(*b) <= 6), "{:?}", &out[..6]);
+        assert!(!decode(&jpeg, (8, 16), &mut out), "another size");
+        assert!(!decode(&jpeg[..jpeg.len() / 3], (16, 8), &mut out), "cut off");
+        assert!(!decode(&[], (16, 8), &mut out));
+        assert!(!decode(&[0xff; 100], (16, 8), &mut out));
     }
 }
