@@ -232,7 +232,7 @@ mod tests {
 
     #[test]
     fn a_trip_racing_the_owner_always_ends_safe() {
-        for _ in 0..50 {
+        for _ in 0..20 {
             let chip = chip();
             let gpio = Gpio::simulated(std::slice::from_ref(&chip));
             let mut output = gpio.output(&OutputSpec::new("A")).unwrap();
