@@ -1,4 +1,8 @@
 //! `jidoka-gateway`: follows an inspector's telemetry and serves it over HTTP.
+//!
+//! The command line, the runtime, and signals; what is served and how it is followed is the library's (`lib.rs`).
+//! It never writes to the ring and never asks the inspector for anything.
+//! Relies on: tokio for the runtime and signals.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
