@@ -6,7 +6,6 @@ mod camera;
 mod check;
 mod demo;
 mod eval;
-mod eval;
 mod infer;
 mod model;
 mod run;
@@ -49,8 +48,6 @@ enum Command {
     Check(check::Args),
     /// Measure a model on this machine
     Bench(bench::Args),
-    /// Teach and test on a dataset whose truth is known
-    Eval(eval::Args),
     /// What a model is, and whether it is what it was
     Model(model::Args),
     /// Does this camera give frames?
@@ -87,7 +84,6 @@ pub fn main() -> ExitCode {
         Command::Demo(args) => demo::run(args),
         Command::Teach(args) => teach::run(args),
         Command::Infer(args) => infer::run(args),
-        Command::Eval(args) => eval::run(args),
         Command::Run(args) => run::run(args),
         Command::Check(args) => check::run(args),
         Command::Bench(args) => bench::run(args),
