@@ -19,6 +19,9 @@ pub(crate) const MAX_THREADS: usize = 64;
 /// What the members do: called with the number of the part.
 type Work<'a> = dyn Fn(usize) + Sync + 'a;
 
+/// The same, with a piece of the output and of the scratch.
+pub(crate) type Piecework<'a, T, S> = dyn Fn(usize, &mut [T], &mut [S]) + Sync + 'a;
+
 struct Shared {
     /// Counts the jobs; a change means that there is one.
     epoch: AtomicUsize,
@@ -102,25 +105,18 @@ impl Team {
         assert!(!self.shared.panicked.load(Ordering::Relaxed), "a worker panicked");
     }
 
-    /// Cuts `out` at `bounds` (as many as members, and one more) and gives each member its piece.
+    /// Cuts `out` at `bounds` (as many as members, and one more) and gives each member its piece, and `each` elements of
+    /// `scratch`.
     ///
     /// # Panics
-    /// When the bounds do not ascend within `out`, or are too few, or a member panicked.
-    pub fn share<T: Send>(&self, out: &mut [T], bounds: &[usize], work: &(dyn Fn(usize, &mut [T]) + Sync)) {
-        self.share_with::<T, u8>(out, bounds, &mut [], 0, &|part, piece, _| work(part, piece));
-    }
-
-    /// As [`Team::share`], and each member gets `each` elements of `scratch` besides.
-    ///
-    /// # Panics
-    /// As [`Team::share`], and when there is too little scratch.
-    pub fn share_with<T: Send, S: Send>(
+    /// When the bounds do not ascend within `out`, or are too few, when there is too little scratch, or a member panicked.
+    pub fn share<T: Send, S: Send>(
         &self,
         out: &mut [T],
         bounds: &[usize],
         scratch: &mut [S],
         each: usize,
-        work: &(dyn Fn(usize, &mut [T], &mut [S]) + Sync),
+        work: &Piecework<'_, T, S>,
     ) {
         assert!(bounds.len() == self.size() + 1 && bounds.is_sorted() && bounds[self.size()] <= out.len());
         assert!(scratch.len() >= each * self.size());
@@ -220,7 +216,7 @@ mod tests {
             let mut out = vec![0u32; 10];
             for round in 1..200 {
                 let bounds = cut(10, 3, team.size());
-                team.share(&mut out, &bounds, &|_, piece| piece.iter_mut().for_each(|v| *v += 1));
+                team.share(&mut out, &bounds, &mut [0u8; 0], 0, &|_, piece, _| piece.iter_mut().for_each(|v| *v += 1));
                 assert_eq!(out, [round; 10], "{threads} threads");
             }
         }

@@ -4,7 +4,7 @@ use super::walk::Walk;
 use super::{Context, Made, Step};
 use crate::RunError;
 use crate::kernels::Number;
-use crate::memory::{Memory, Slot};
+use crate::memory::Memory;
 use crate::model::DType;
 use crate::plan::Place;
 

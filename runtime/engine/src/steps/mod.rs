@@ -23,7 +23,7 @@ use crate::graph::{Node, Op};
 use crate::kernels::{Kernels, Number};
 use crate::memory::{Memory, Slot};
 use crate::plan::Place;
-use crate::team::{MAX_THREADS, Team};
+use crate::team::{MAX_THREADS, Piecework, Team};
 use std::sync::Arc;
 use tract_onnx::prelude::Tensor;
 
@@ -60,7 +60,7 @@ impl Context<'_> {
         plane: usize,
         scratch: &mut [S],
         each: usize,
-        work: &(dyn Fn(usize, &mut [T], &mut [S]) + Sync),
+        work: &Piecework<'_, T, S>,
     ) {
         // More members than a board has cores is no use, so the bounds fit on the stack.
         let mut bounds = [0; MAX_THREADS + 1];
@@ -68,7 +68,7 @@ impl Context<'_> {
         for (bound, cut) in bounds.iter_mut().zip(cuts) {
             *bound = cut * plane;
         }
-        self.team.share_with(out, bounds, scratch, each, work);
+        self.team.share(out, bounds, scratch, each, work);
     }
 }
 
