@@ -99,9 +99,9 @@ pub struct Threshold {
 pub struct Calibration {
     /// How many parts were scored.
     pub held_out: usize,
-    /// Mean of the logarithm of the scores.
+    /// Mean of the logarithm of the scores; of the scores themselves where their median is not positive.
     pub log_mean: f64,
-    /// Standard deviation of the logarithm of the scores.
+    /// Standard deviation of the same.
     pub log_sd: f64,
     /// Scores at the probabilities of [`Calibration::PROBABILITIES`].
     pub quantiles: Vec<f64>,

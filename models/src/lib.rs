@@ -11,12 +11,14 @@
 //! Architecture invariant: one model is one ONNX file, and what teaching scored is what the device scores: the threshold
 //! comes out of the very graph that is written, and the golden check holds the device to it.
 
+mod compare;
 pub mod contract;
 mod error;
 pub mod eval;
 mod files;
 mod golden;
 mod graph;
+mod import;
 mod inspection;
 pub mod metrics;
 mod preparation;
@@ -24,9 +26,11 @@ pub mod random;
 pub mod teach;
 mod zoo;
 
+pub use compare::{Difference, Flip, compare};
 pub use contract::{Contract, Method};
 pub use error::Error;
 pub use files::write_atomic;
 pub use golden::Golden;
+pub use import::{Imported, import};
 pub use inspection::{Check, ImageInput, InspectionModel, Layout, LoadOptions, MapView, Outcome};
 pub use preparation::Preparation;

@@ -27,7 +27,7 @@ const NOISED: usize = 10;
 /// Standard deviation of that noise: two grey levels, what an 8-bit industrial camera has at moderate gain.
 const NOISE: f64 = 2.0 / 255.0;
 /// Pixels of good parts that may lie above the pixel threshold.
-const PIXELS_ABOVE: f64 = 0.001;
+pub(super) const PIXELS_ABOVE: f64 = 0.001;
 
 /// What a method scored on held-out parts.
 struct HeldOut {
@@ -202,7 +202,7 @@ impl Course<'_> {
             scores: &held_out.scores,
             pixel: quantile(&pixels, 1.0 - PIXELS_ABOVE),
             false_reject: self.options.false_reject,
-            floor: held_out.noised.iter().fold(0.0, |m: f64, &s| m.max(s)),
+            floor: held_out.noised.iter().copied().reduce(f64::max),
         })
     }
 

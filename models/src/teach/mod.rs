@@ -192,10 +192,7 @@ fn check(options: &Options) -> Result<(), Error> {
     if !side(width) || !side(height) {
         return wrong("size", format!("{width}x{height}"), "multiples of 16 from 32 to 4096");
     }
-    if !(options.false_reject > 0.0 && options.false_reject <= 0.5) {
-        let value = format!("{} %", options.false_reject * 100.0);
-        return wrong("false-reject", value, "a rate above 0 % and up to 50 %, such as 0.5 %");
-    }
+    check_rate(options.false_reject)?;
     if !(16..=65536).contains(&options.bank) {
         return wrong("bank", options.bank.to_string(), "16 to 65536 features; 1024 suits most parts");
     }
@@ -206,4 +203,25 @@ fn check(options: &Options) -> Result<(), Error> {
         return wrong("threads", "0".to_owned(), "at least 1");
     }
     Ok(())
+}
+
+/// The threshold and the distribution of scores of good parts that a model never learned. `pixels` are a sample of their
+/// anomaly maps; `scores` must not be empty.
+pub(crate) fn calibrate_scores(scores: &[f64], mut pixels: Vec<f64>, false_reject: f64) -> (Threshold, Calibration) {
+    pixels.sort_by(f64::total_cmp);
+    let pixel = if pixels.is_empty() { 0.0 } else { threshold::quantile(&pixels, 1.0 - course::PIXELS_ABOVE) };
+    let found = threshold::calibrate(&threshold::Evidence { scores, pixel, false_reject, floor: None });
+    (found.threshold, found.calibration)
+}
+
+/// A false-reject rate has to be above 0 and at most a half.
+pub(crate) fn check_rate(false_reject: f64) -> Result<(), Error> {
+    if false_reject > 0.0 && false_reject <= 0.5 {
+        return Ok(());
+    }
+    Err(Error::Setting {
+        key: "false-reject",
+        value: format!("{} %", false_reject * 100.0),
+        expected: "a rate above 0 % and up to 50 %, such as 0.5 %".to_owned(),
+    })
 }

@@ -227,3 +227,44 @@ fn a_truncated_or_foreign_file_is_an_error_that_names_it() {
     let text = teach(&mut good(6), &options, &mut |_| {}).unwrap_err().to_string();
     assert!(text.contains("model.onnx") && text.contains("tap8"), "{text}");
 }
+
+/// A model as another tool exports it: taught here, with everything that this program wrote about it taken away.
+fn foreign(folder: &std::path::Path) -> PathBuf {
+    let taught = taught(Method::Padim, &mut good(12)).unwrap();
+    let mut message = onnx::decode("taught", &taught.onnx).unwrap();
+    message.metadata_props.clear();
+    let path = folder.join("foreign.onnx");
+    std::fs::write(&path, onnx::encode(&message)).unwrap();
+    path
+}
+
+#[test]
+fn an_imported_model_keeps_its_scores_and_gains_a_threshold_and_a_golden_check() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = foreign(folder.path());
+    let mut before = InspectionModel::load(&path, &LoadOptions::default()).unwrap();
+    assert_eq!(before.threshold(), None);
+    let mut held_out = Frames::new((50..70).map(|i| disc(i, false)).collect());
+    let imported = crate::import(&path, Some(&mut held_out), 0.01).unwrap();
+    let required = LoadOptions { golden: Check::Required, ..LoadOptions::default() };
+    let mut after = InspectionModel::from_bytes("imported", &imported.onnx, &required).unwrap();
+    assert_eq!((imported.images, after.contract().method), (20, Method::Imported));
+    assert_eq!(score(&mut before, &disc(200, false)), score(&mut after, &disc(200, false)));
+    let threshold = after.threshold().unwrap();
+    assert!(score(&mut after, &disc(200, true)) > threshold, "a scratched part passes");
+    let text = crate::import(&path, Some(&mut good(2)), 0.01).unwrap_err().to_string();
+    assert!(text.contains("2 usable images of 2"), "{text}");
+}
+
+#[test]
+fn a_model_agrees_with_itself_and_differs_from_another() {
+    let pictures = || (0..12).map(|i| (format!("picture {i}"), disc(300 + i, i % 3 == 0)));
+    let load = |onnx: &[u8]| InspectionModel::from_bytes("taught", onnx, &LoadOptions::default()).unwrap();
+    let padim = taught(Method::Padim, &mut good(12)).unwrap().onnx;
+    let bank = taught(Method::PatchcoreLite, &mut good(12)).unwrap().onnx;
+    let same = crate::compare(&mut load(&padim), &mut load(&padim), pictures()).unwrap();
+    assert_eq!((same.images, same.flips), (12, Some(Vec::new())));
+    assert!((same.correlation - 1.0).abs() < 1e-9);
+    let other = crate::compare(&mut load(&padim), &mut load(&bank), pictures()).unwrap();
+    assert!(other.correlation > 0.5 && other.correlation < 1.0 - 1e-9, "{other:?}");
+}

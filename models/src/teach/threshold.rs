@@ -16,6 +16,10 @@ use crate::contract::{Calibration, Threshold};
 
 /// Bins of the histogram that travels in the model.
 const BINS: usize = 32;
+const LOG_NORMAL: &str = "log-normal prediction limit of held-out good parts";
+const NORMAL: &str = "normal prediction limit of held-out good parts";
+/// Least standard deviation of the logarithm that makes a part far out: two per cent of the score.
+const LEAST_SD: f64 = 0.02;
 /// Robust standard deviations from the median beyond which a part does not set the threshold.
 const FAR_OUT: f64 = 6.0;
 
@@ -36,8 +40,8 @@ pub(super) struct Evidence<'a> {
     pub pixel: f64,
     /// Share of good parts that may be rejected.
     pub false_reject: f64,
-    /// What good parts score with a little sensor noise on them: the threshold is never below.
-    pub floor: f64,
+    /// What good parts score with a little sensor noise on them, where that was measured: the threshold is never below.
+    pub floor: Option<f64>,
 }
 
 /// Puts the threshold. `scores` must hold at least two finite numbers.
@@ -46,28 +50,32 @@ pub(super) fn calibrate(evidence: &Evidence<'_>) -> Calibrated {
     let mut sorted = scores.to_vec();
     sorted.sort_by(f64::total_cmp);
     let median = quantile(&sorted, 0.5);
+    // Distances are positive. Scores of a model made elsewhere may not be (a likelihood): those are taken as they are.
+    let positive = median > 0.0;
     // A score of zero (a part that is in the bank to the bit) has no logarithm.
     let smallest = (median * 1e-3).max(1e-9);
-    let logs: Vec<f64> = scores.iter().map(|s| s.max(smallest).ln()).collect();
-    let far_out = far_out(&logs);
+    let logs: Vec<f64> = scores.iter().map(|s| if positive { s.max(smallest).ln() } else { *s }).collect();
+    let least_sd = if positive { LEAST_SD } else { LEAST_SD * median.abs() };
+    let far_out = far_out(&logs, least_sd);
     let kept: Vec<usize> = (0..scores.len()).filter(|i| !far_out.contains(i)).collect();
     let n = kept.len() as f64;
     let log_mean = kept.iter().map(|&i| logs[i]).sum::<f64>() / n;
     let log_sd = (kept.iter().map(|&i| (logs[i] - log_mean).powi(2)).sum::<f64>() / (n - 1.0).max(1.0)).sqrt();
 
-    let fitted = (log_mean + student(1.0 - evidence.false_reject, n - 1.0) * log_sd * (1.0 + 1.0 / n).sqrt()).exp();
+    let limit = log_mean + student(1.0 - evidence.false_reject, n - 1.0) * log_sd * (1.0 + 1.0 / n).sqrt();
+    let fitted = if positive { limit.exp() } else { limit };
     let mut usual: Vec<f64> = kept.iter().map(|&i| scores[i]).collect();
     usual.sort_by(|a, b| b.total_cmp(a));
     let allowed = (n * evidence.false_reject).floor() as usize;
     let ordered = usual[allowed.min(usual.len() - 1)];
 
     let (score, basis) = [
-        (fitted, "log-normal prediction limit of held-out good parts"),
+        (fitted, if positive { LOG_NORMAL } else { NORMAL }),
         (ordered, "order statistic of held-out good parts"),
-        (evidence.floor, "good parts with sensor noise"),
+        (evidence.floor.unwrap_or(f64::NEG_INFINITY), "good parts with sensor noise"),
     ]
     .into_iter()
-    .fold((0.0, ""), |best, next| if next.0 > best.0 { next } else { best });
+    .fold((f64::NEG_INFINITY, ""), |best, next| if next.0 > best.0 { next } else { best });
     let above = scores.iter().filter(|&&s| s > score).count();
     let threshold = Threshold {
         score,
@@ -95,7 +103,7 @@ fn describe(sorted: &[f64], log_mean: f64, log_sd: f64, threshold: f64) -> Calib
 }
 
 /// Parts whose logarithm is far above the median, by the median absolute deviation.
-fn far_out(logs: &[f64]) -> Vec<usize> {
+fn far_out(logs: &[f64], least_sd: f64) -> Vec<usize> {
     let mut sorted = logs.to_vec();
     sorted.sort_by(f64::total_cmp);
     let median = quantile(&sorted, 0.5);
@@ -103,7 +111,7 @@ fn far_out(logs: &[f64]) -> Vec<usize> {
     off.sort_by(f64::total_cmp);
     // 1.4826 makes the median absolute deviation the standard deviation of a normal distribution; parts that are nearly
     // all alike (a still picture) must not make the next one an outlier.
-    let sd = (quantile(&off, 0.5) * 1.4826).max(0.02);
+    let sd = (quantile(&off, 0.5) * 1.4826).max(least_sd).max(1e-9);
     (0..logs.len()).filter(|&i| (logs[i] - median) / sd > FAR_OUT).collect()
 }
 
@@ -137,7 +145,7 @@ mod tests {
     use crate::random::Random;
 
     fn calibrated(scores: &[f64], false_reject: f64) -> Calibrated {
-        calibrate(&Evidence { scores, pixel: 1.0, false_reject, floor: 0.0 })
+        calibrate(&Evidence { scores, pixel: 1.0, false_reject, floor: None })
     }
 
     /// Scores whose logarithm is normal with mean 1 and standard deviation 0.2.
@@ -185,9 +193,17 @@ mod tests {
 
     #[test]
     fn parts_that_are_all_alike_do_not_make_a_threshold_of_zero() {
-        let found = calibrate(&Evidence { scores: &[0.0; 10], pixel: 0.1, false_reject: 0.005, floor: 0.3 });
+        let found = calibrate(&Evidence { scores: &[0.0; 10], pixel: 0.1, false_reject: 0.005, floor: Some(0.3) });
         assert_eq!((found.threshold.score, found.threshold.above), (0.3, 0));
         assert!(found.far_out.is_empty());
+    }
+
+    #[test]
+    fn scores_that_are_not_positive_get_a_threshold_among_them() {
+        let mut random = Random::new(6);
+        let scores: Vec<f64> = (0..40).map(|_| -5.0 + random.normal()).collect();
+        let found = calibrated(&scores, 0.01).threshold;
+        assert!(found.score > -4.0 && found.score < -1.0 && found.basis == NORMAL, "{found:?}");
     }
 
     #[test]
