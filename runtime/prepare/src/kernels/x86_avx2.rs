@@ -28,6 +28,7 @@ pub(crate) const KERNELS: Kernels = Kernels {
 };
 
 /// 32 bytes from `at` on.
+#[inline]
 #[target_feature(enable = "avx2")]
 fn bytes(data: &[u8], at: usize) -> __m256i {
     let chunk = &data[at..at + 32];
@@ -36,6 +37,7 @@ fn bytes(data: &[u8], at: usize) -> __m256i {
 }
 
 /// 16 values from `at` on.
+#[inline]
 #[target_feature(enable = "avx2")]
 fn values(data: &[i16], at: usize) -> __m256i {
     let chunk = &data[at..at + 16];
@@ -44,6 +46,7 @@ fn values(data: &[i16], at: usize) -> __m256i {
 }
 
 /// 8 values from `at` on.
+#[inline]
 #[target_feature(enable = "avx2")]
 fn eight(data: &[i16], at: usize) -> __m128i {
     let chunk = &data[at..at + 8];
@@ -58,6 +61,7 @@ fn four(data: &[i16], at: usize) -> i64 {
     unsafe { chunk.as_ptr().cast::<i64>().read_unaligned() }
 }
 
+#[inline]
 #[target_feature(enable = "avx2")]
 fn store(value: __m256i, out: &mut [i16]) {
     let out = &mut out[..16];
@@ -65,6 +69,7 @@ fn store(value: __m256i, out: &mut [i16]) {
     unsafe { _mm256_storeu_si256(out.as_mut_ptr().cast(), value) }
 }
 
+#[inline]
 #[target_feature(enable = "avx2")]
 fn store_eight(value: __m128i, out: &mut [i16]) {
     let out = &mut out[..8];
@@ -73,6 +78,7 @@ fn store_eight(value: __m128i, out: &mut [i16]) {
 }
 
 /// The weights of taps `k` and `k + 1` side by side in every 32 bits; zero for a tap that is not there.
+#[inline]
 #[target_feature(enable = "avx2")]
 fn pair(weights: &[i16], k: usize) -> __m256i {
     let second = weights.get(k + 1).copied().unwrap_or(0);
@@ -146,6 +152,7 @@ fn vertical_u16(lines: Lines<'_>, weights: &[i16], narrow: Narrow, out: &mut [i1
 }
 
 /// Every other of 32 values. Values are not negative, so that unsigned packing keeps them.
+#[inline]
 #[target_feature(enable = "avx2")]
 fn halve(a: __m256i, b: __m256i) -> __m256i {
     let low = _mm256_set1_epi32(0xffff);
@@ -190,35 +197,52 @@ fn horizontal(row: &[i16], axis: &Axis, out: &mut [i16]) {
 }
 
 /// Target pixels `start..start + 8`, four taps each: four pixels a vector.
+#[inline]
 #[target_feature(enable = "avx2")]
 fn eight_short_sums(row: &[i16], axis: &Axis, start: usize) -> __m256i {
-    let products = |start: usize| {
-        let at = |i: usize| four(row, axis.first[start + i] as usize);
-        _mm256_madd_epi16(_mm256_set_epi64x(at(3), at(2), at(1), at(0)), values(&axis.weights, 4 * start))
-    };
-    _mm256_permute4x64_epi64::<0xd8>(_mm256_hadd_epi32(products(start), products(start + 4)))
+    let (low, high) = (short_products(row, axis, start), short_products(row, axis, start + 4));
+    _mm256_permute4x64_epi64::<0xd8>(_mm256_hadd_epi32(low, high))
+}
+
+/// Products of target pixels `start..start + 4`, added up in pairs.
+#[inline]
+#[target_feature(enable = "avx2")]
+fn short_products(row: &[i16], axis: &Axis, start: usize) -> __m256i {
+    let first = &axis.first[start..start + 4];
+    let [a, b, c, d] = [first[0], first[1], first[2], first[3]].map(|first| four(row, first as usize));
+    _mm256_madd_epi16(_mm256_set_epi64x(d, c, b, a), values(&axis.weights, 4 * start))
 }
 
 /// Target pixels `start..start + 8`, a multiple of eight taps each: two pixels a vector.
+#[inline]
 #[target_feature(enable = "avx2")]
 fn eight_sums(row: &[i16], axis: &Axis, start: usize) -> __m256i {
-    let products = |pixel: usize| {
-        let (a, b) = (axis.first[pixel] as usize, axis.first[pixel + 1] as usize);
-        let mut sum = _mm256_setzero_si256();
-        for k in (0..axis.taps).step_by(8) {
-            let samples = _mm256_set_m128i(eight(row, b + k), eight(row, a + k));
-            let weights = _mm256_set_m128i(
-                eight(&axis.weights, (pixel + 1) * axis.taps + k),
-                eight(&axis.weights, pixel * axis.taps + k),
-            );
-            sum = _mm256_add_epi32(sum, _mm256_madd_epi16(samples, weights));
-        }
-        sum
-    };
-    let low = _mm256_hadd_epi32(products(start), products(start + 2));
-    let high = _mm256_hadd_epi32(products(start + 4), products(start + 6));
+    let first = &axis.first[start..start + 8];
+    let weights = &axis.weights[start * axis.taps..(start + 8) * axis.taps];
+    let pair = |pixel: usize| (first[pixel] as usize, first[pixel + 1] as usize);
+    let half = 2 * axis.taps;
+    let a = products(row, pair(0), &weights[..half]);
+    let b = products(row, pair(2), &weights[half..2 * half]);
+    let c = products(row, pair(4), &weights[2 * half..3 * half]);
+    let d = products(row, pair(6), &weights[3 * half..]);
+    let (low, high) = (_mm256_hadd_epi32(a, b), _mm256_hadd_epi32(c, d));
     // Pixels 0, 2, 4, 6 in the lower lane, 1, 3, 5, 7 in the upper.
     _mm256_permutevar8x32_epi32(_mm256_hadd_epi32(low, high), _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7))
+}
+
+/// Products of two target pixels whose samples begin at `a` and `b`, the first in the lower lane. `weights` are those of
+/// the first pixel, then those of the second.
+#[inline]
+#[target_feature(enable = "avx2")]
+fn products(row: &[i16], (a, b): (usize, usize), weights: &[i16]) -> __m256i {
+    let taps = weights.len() / 2;
+    let mut sum = _mm256_setzero_si256();
+    for k in (0..taps).step_by(8) {
+        let samples = _mm256_set_m128i(eight(row, b + k), eight(row, a + k));
+        let weights = _mm256_set_m128i(eight(weights, taps + k), eight(weights, k));
+        sum = _mm256_add_epi32(sum, _mm256_madd_epi16(samples, weights));
+    }
+    sum
 }
 
 #[target_feature(enable = "avx2")]
