@@ -167,14 +167,14 @@ impl Part {
             Defect::MisplacedHole => {
                 let k = random.below(HOLES);
                 let (sine, cosine) = sin_cos_turns(random.unit());
-                let distance = random.between(8.5, 15.0);
+                let distance = random.between(13.0, 18.0);
                 self.holes[k].hole =
                     [self.holes[k].face[0] + distance * cosine, self.holes[k].face[1] + distance * sine];
                 self.flaw = Flaw::Hole(k);
             }
             Defect::ChippedEdge | Defect::Other => {
                 let (sine, cosine) = sin_cos_turns(random.unit());
-                let radius = random.between(9.0, 17.0);
+                let radius = random.between(12.0, 19.0);
                 let distance = size::RIM + 0.25 * radius;
                 self.flaw = Flaw::Chip { centre: [distance * cosine, distance * sine], radius };
             }
