@@ -14,7 +14,8 @@ fn one(label: &str, shape: &[usize], build: impl Fn(&mut Net) -> String) {
 
 #[test]
 fn convolutions_of_all_geometries() {
-    let cases: &[(usize, usize, [usize; 2], [usize; 2], usize, [usize; 4], usize, usize)] = &[
+    type Case = (usize, usize, [usize; 2], [usize; 2], usize, [usize; 4], usize, usize);
+    let cases: &[Case] = &[
         // in, out, image, kernel, stride, pads, group, dilation
         (3, 8, [9, 11], [3, 3], 1, [1, 1, 1, 1], 1, 1),
         (1, 1, [1, 1], [1, 1], 1, [0, 0, 0, 0], 1, 1),

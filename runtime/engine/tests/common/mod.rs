@@ -47,7 +47,7 @@ pub struct Net {
 
 pub fn ints(name: &str, values: &[i64]) -> AttributeProto {
     let kind = AttributeType::Ints as i32;
-    AttributeProto { name: name.into(), r#type: Some(kind).unwrap(), ints: values.to_vec(), ..Default::default() }
+    AttributeProto { name: name.into(), r#type: kind, ints: values.to_vec(), ..Default::default() }
 }
 
 pub fn int(name: &str, value: i64) -> AttributeProto {
@@ -94,7 +94,7 @@ impl Net {
 
     pub fn constant(&mut self, dims: &[usize], values: &[f32]) -> String {
         let name = self.fresh("c");
-        let raw_data = values.iter().flat_map(|v| v.to_le_bytes()).collect::<Vec<_>>().into();
+        let raw_data = values.iter().flat_map(|v| v.to_le_bytes()).collect::<Vec<_>>();
         let dims = dims.iter().map(|d| *d as i64).collect();
         self.graph.initializer.push(TensorProto {
             name: name.clone(),
@@ -108,7 +108,7 @@ impl Net {
 
     pub fn constant_i64(&mut self, values: &[i64]) -> String {
         let name = self.fresh("i");
-        let raw_data = values.iter().flat_map(|v| v.to_le_bytes()).collect::<Vec<_>>().into();
+        let raw_data = values.iter().flat_map(|v| v.to_le_bytes()).collect::<Vec<_>>();
         let dims = vec![values.len() as i64];
         self.graph.initializer.push(TensorProto {
             name: name.clone(),
@@ -123,7 +123,7 @@ impl Net {
     pub fn constant_bytes(&mut self, dims: &[usize], values: &[u8], signed: bool) -> String {
         let name = self.fresh("b");
         let dims = dims.iter().map(|d| *d as i64).collect();
-        let raw_data = values.to_vec().into();
+        let raw_data = values.to_vec();
         let data_type = if signed { 3 } else { 2 };
         let tensor = TensorProto { name: name.clone(), dims, data_type, raw_data, ..Default::default() };
         self.graph.initializer.push(tensor);
