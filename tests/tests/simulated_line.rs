@@ -16,6 +16,7 @@ fn lines() -> Vec<(&'static str, SimConfig)> {
     vec![
         ("sensor", example.clone()),
         ("free running", SimConfig { trigger: Trigger::FreeRun, ..example.clone() }),
+        ("encoder", SimConfig { trigger: Trigger::Encoder, ..example.clone() }),
         ("energise to pass", SimConfig { wiring: Wiring::EnergiseToPass, ..example.clone() }),
         ("both frames", frames(2, 1)),
         ("two of three frames", frames(3, 2)),

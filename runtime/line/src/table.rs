@@ -72,6 +72,8 @@ pub struct Record {
     pub(crate) lit_at: Option<Micros>,
     /// On an energise-to-pass line: the gate was opened for it in time.
     pub(crate) let_through: bool,
+    /// The last pulse that was fired at it.
+    pub(crate) pulse: Option<PulseId>,
     /// Where the belt stood when the ejector was given a rest in the middle of the window.
     pub(crate) rested_at: Option<Travel>,
     /// How often the confirmation input has seen it leave.
@@ -94,6 +96,7 @@ impl Record {
             strobe_at: recipe.strobe.map(|strobe| from.plus(strobe.delay)),
             lit_at: None,
             let_through: false,
+            pulse: None,
             rested_at: None,
             seen: 0,
             shown_at: None,

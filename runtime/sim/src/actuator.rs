@@ -12,6 +12,7 @@ impl World<'_> {
     pub(crate) fn turn(&mut self) {
         let now = Micros::new(self.now);
         self.take_edges(now);
+        self.take_belt(now);
         while let Some(event) = self.queue.dequeue() {
             self.take_event(event, now);
         }
@@ -50,6 +51,20 @@ impl World<'_> {
                 }
                 Sensed::Merged { id, extra } => self.line.on_merged(id, extra, now),
             }
+        }
+    }
+
+    /// What the encoder says, and the parts that it triggered.
+    fn take_belt(&mut self, now: Micros) {
+        let Some(belt) = &mut self.belt else { return };
+        let (position, speed) = belt.reading();
+        self.line.on_encoder(position, speed, now);
+        while let Some(alarm) = belt.alarms.pop_front() {
+            self.line.on_alarm(alarm, now);
+        }
+        while let Some(part) = belt.triggers.pop_front() {
+            self.audit.triggered(&part, self.recipe, self.now);
+            self.line.on_trigger(part, now);
         }
     }
 
@@ -106,10 +121,22 @@ impl World<'_> {
         }
         self.trace.add(self.now, || Happening::Pulse { on: false });
         let Some(since) = self.pulse_since.take() else { return };
-        let hit = self.audit.effect(since, acts.max(since), &mut self.trace);
+        let until = acts.max(since);
+        match &mut self.belt {
+            // How far the belt comes in that time, only time will tell.
+            Some(belt) => belt.acted(since, until),
+            None => {
+                let hit = self.audit.effect(since, until, &mut self.trace);
+                self.confirm_hits(hit);
+            }
+        }
+    }
+
+    /// Parts that were hit fall past the confirmation sensor.
+    pub(crate) fn confirm_hits(&mut self, hits: usize) {
         let Some(within) = self.config.confirm_within() else { return };
-        for _ in 0..hit {
-            let after = self.rng.between(1_000, within.as_micros() * 3 / 4);
+        for _ in 0..hits {
+            let after = self.rng.between(1_000, within.as_micros() / 2);
             self.later(after, Event::Confirm);
         }
     }

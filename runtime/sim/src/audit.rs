@@ -112,7 +112,7 @@ pub(crate) struct Audit {
 
 impl Audit {
     pub(crate) fn new(config: &SimConfig) -> Audit {
-        let quorum = config.quorum;
+        let quorum = config.quorum();
         Audit {
             trigger: config.trigger,
             wiring: config.wiring,
@@ -201,6 +201,13 @@ impl Audit {
         }
     }
 
+    /// A part that was triggered by the belt got its number.
+    pub(crate) fn numbered_as(&mut self, ordinal: u64, id: u64, place: u64) {
+        if let Some(truth) = self.truth(ordinal) {
+            (truth.id, truth.numbered_at) = (Some(id), place);
+        }
+    }
+
     /// The line is about to be told of a part.
     pub(crate) fn triggered(&mut self, part: &Part, recipe: u16, now: u64) {
         let held = self.mirror.triggered(part.id.0, now);
@@ -262,7 +269,9 @@ impl Audit {
                 }
                 self.next_pulse = Some(pulse.0 + 1);
                 self.tally.pulses += 1;
-                if let Some(index) = self.position(part.0)
+                // A belt that ran back brings a part in front of the ejector again.
+                if self.trigger != Trigger::Encoder
+                    && let Some(index) = self.position(part.0)
                     && std::mem::replace(&mut self.truths[index].fired, true)
                 {
                     self.broke(Violation::Pulses, at, format_args!("part {} was fired at twice", part.0));
@@ -293,7 +302,7 @@ impl Audit {
         self.mirror.left(outcome != Outcome::Pass);
         let Some(index) = self.position(id) else {
             // A free-running camera that lost frames stands in for them at the times at which they should have been.
-            if self.trigger == Trigger::Sensor {
+            if self.trigger != Trigger::FreeRun {
                 self.broke(Violation::UnknownPart, at, format_args!("part {id} left and never came"));
             }
             return;

@@ -62,10 +62,10 @@ impl Camera {
 impl World<'_> {
     /// Exposes the part's frames.
     pub(crate) fn expose(&mut self, ordinal: u64, fault: Option<Fault>) {
-        let frames = self.config.quorum.frames.max(1);
+        let frames = self.config.quorum().frames.max(1);
         // A defect that only just enough of several looks show.
         let few = self.rng.chance(500).then(|| self.rng.up_to(u64::from(frames) - 1) as u8);
-        let rejects = self.config.quorum.rejects;
+        let rejects = self.config.quorum().rejects;
         let delay = self.config.timing.delay.as_micros();
         for look in 0..frames {
             let captured_at = self.now + self.config.exposure_us(look) + self.rng.up_to(300);
@@ -140,7 +140,7 @@ impl World<'_> {
 
     /// On a free-running camera: the parts that this frame stands for are triggered, and the last of them is its own.
     fn announce(&mut self, sequence: u32, stamp: u64) -> Option<Subject> {
-        if self.config.trigger == Trigger::Sensor {
+        if self.config.trigger != Trigger::FreeRun {
             return Some(Subject::Frame);
         }
         let parts: Vec<Part> = self.free_run.on_frame(sequence, Micros::new(stamp)).collect();

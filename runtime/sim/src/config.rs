@@ -3,8 +3,8 @@
 use jidoka_line::part::Axis;
 use jidoka_line::sensor::SensorLimits;
 use jidoka_line::{
-    Deadlines, LineConfig, Matching, Quorum, Recipe, RecipeId, RejectLimits, RejectTiming, Slot, Span, TimingErrors,
-    Wiring,
+    Deadlines, LineConfig, Matching, Quorum, Recipe, RecipeId, RejectLimits, RejectPlacing, RejectTiming, Slot, Span,
+    TimingErrors, Wiring,
 };
 
 use crate::fault::Fault;
@@ -16,7 +16,12 @@ pub enum Trigger {
     FreeRun,
     /// A sensor at the camera.
     Sensor,
+    /// The belt's encoder, at a fixed distance; parts are tracked by it too.
+    Encoder,
 }
+
+/// How fast the simulated belt runs at most; distances are those of the timing at this speed.
+pub(crate) const FASTEST_UM_PER_S: u64 = 500_000;
 
 /// A line to simulate.
 #[derive(Clone, Debug)]
@@ -80,12 +85,40 @@ impl SimConfig {
     /// # Errors
     /// Everything that is wrong with the timing.
     pub fn check(&self) -> Result<Slot, Box<TimingErrors>> {
-        RejectTiming { confirm_within: self.confirm_within(), ..self.timing }.check().map_err(Box::new)
+        match self.trigger {
+            Trigger::Encoder => self.placing().check(),
+            _ => RejectTiming { confirm_within: self.confirm_within(), ..self.timing }.check(),
+        }
+        .map_err(Box::new)
     }
 
     /// The confirmation input is simulated for an ejector, not for a gate.
     pub(crate) fn confirm_within(&self) -> Option<Span> {
         self.timing.confirm_within.filter(|_| self.wiring == Wiring::EnergiseToReject)
+    }
+
+    /// The timing as distances, on a belt at its fastest.
+    pub(crate) fn placing(&self) -> RejectPlacing {
+        let timing = &self.timing;
+        let um = |span: Span| span.as_micros() * FASTEST_UM_PER_S / 1_000_000;
+        RejectPlacing {
+            delay_um: um(timing.delay),
+            pulse_um: um(timing.pulse),
+            least_pulse_um: um(timing.least_pulse),
+            lag: timing.lag,
+            tolerance: timing.tolerance,
+            fastest_um_per_s: FASTEST_UM_PER_S,
+            slip_um: um(timing.drift()),
+            pitch_um: um(timing.pitch),
+            length_um: um(timing.length),
+            verdict_within: timing.verdict_within,
+            confirm_within: self.confirm_within(),
+        }
+    }
+
+    /// Every frame of a free-running camera is a part of its own.
+    pub(crate) fn quorum(&self) -> Quorum {
+        if self.trigger == Trigger::FreeRun { Quorum::default() } else { self.quorum }
     }
 
     pub(crate) fn pitch_us(&self) -> u64 {
@@ -101,7 +134,7 @@ impl SimConfig {
     pub(crate) fn exposure_us(&self, index: u8) -> u64 {
         match self.trigger {
             Trigger::FreeRun => 0,
-            Trigger::Sensor => 5_000 + 4_000 * u64::from(index),
+            Trigger::Sensor | Trigger::Encoder => 5_000 + 4_000 * u64::from(index),
         }
     }
 
@@ -111,22 +144,23 @@ impl SimConfig {
 
     pub(crate) fn line(&self, slot: Slot) -> LineConfig {
         let free_running = self.trigger == Trigger::FreeRun;
-        let last = self.quorum.frames.max(1) - 1;
+        let last = self.quorum().frames.max(1) - 1;
         let middle = (self.exposure_us(0) + self.exposure_us(last)) / 2;
         let spread = self.exposure_us(last) - self.exposure_us(0);
         LineConfig {
             wiring: self.wiring,
-            quorum: self.quorum,
+            quorum: self.quorum(),
             stale_after: self.stale_after(),
             matching: Matching {
                 offset: Span::from_micros(middle),
                 tolerance: Span::from_micros(spread / 2 + 2_000),
-                check_sequence: self.quorum.frames == 1,
+                check_sequence: self.quorum().frames == 1,
                 arrives_within: Span::from_millis(30).min(Span::from_micros(self.pitch_us() / 2)),
             },
             limits: self.limits,
             deadlines: self.deadlines(),
             free_running,
+            longest_on: (self.trigger == Trigger::Encoder).then(|| Span::from_millis(300)),
             ..LineConfig::new(self.recipe(1, slot))
         }
     }
@@ -165,8 +199,9 @@ impl SimConfig {
         match fault {
             Fault::SensorBounce | Fault::DoublePart | Fault::TouchingParts | Fault::SplitPart => sensor,
             // There the loop thread numbers the parts and tells the line of them.
-            Fault::DuplicateTrigger => !sensor,
-            Fault::SecondLook => self.quorum.frames == 1 && sensor,
+            Fault::DuplicateTrigger => self.trigger == Trigger::FreeRun,
+            Fault::EncoderSlip | Fault::EncoderReversal => self.trigger == Trigger::Encoder,
+            Fault::SecondLook => self.quorum().frames == 1 && self.trigger != Trigger::FreeRun,
             Fault::EjectorStuck => self.confirm_within().is_some(),
             _ => true,
         }

@@ -43,6 +43,10 @@ pub enum Fault {
     TouchingParts,
     /// The sensor sees a hole in the part.
     SplitPart,
+    /// The encoder slips against the belt, within what is allowed.
+    EncoderSlip,
+    /// The belt runs backwards for a while.
+    EncoderReversal,
     /// The ejector does not move though it is energised.
     EjectorStuck,
     /// The recipe changes with parts in flight.
@@ -57,7 +61,7 @@ pub enum Fault {
 
 impl Fault {
     /// How many kinds there are.
-    pub const COUNT: usize = 23;
+    pub const COUNT: usize = 25;
 
     /// Each kind.
     pub const ALL: [Fault; Fault::COUNT] = [
@@ -79,6 +83,8 @@ impl Fault {
         Fault::DoublePart,
         Fault::TouchingParts,
         Fault::SplitPart,
+        Fault::EncoderSlip,
+        Fault::EncoderReversal,
         Fault::EjectorStuck,
         Fault::RecipeChange,
         Fault::Acknowledge,

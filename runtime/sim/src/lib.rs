@@ -14,6 +14,7 @@
 
 mod actuator;
 mod audit;
+mod belt;
 mod camera;
 mod config;
 mod fault;

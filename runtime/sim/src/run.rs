@@ -188,14 +188,18 @@ impl Simulation<'_> {
         let fails = |parts| World::new(&self.plan(shift, parts), Trace::keeping()).run();
         let (mut audit, mut trace, _) = fails(u64::from(self.config.shift_parts));
         let mut parts = audit.parts();
-        // Everything up to the failure is the same however many parts would follow, so fewer can only be too few.
-        while parts > 1 {
-            let fewer = fails(parts - 1);
-            if fewer.0.broken.as_ref().is_none_or(|found| found.violation != broken.violation) {
-                break;
+        // A shift of fewer parts is the same up to its last one. By large steps first: some promises are only broken by the end
+        // of a shift, and then one part may do.
+        let mut step = parts / 2;
+        while step > 0 {
+            let fewer = if step < parts { Some(fails(parts - step)) } else { None };
+            match fewer {
+                Some((found, told, _)) if found.broken.as_ref().is_some_and(|it| it.violation == broken.violation) => {
+                    parts -= step;
+                    (audit, trace) = (found, told);
+                }
+                _ => step /= 2,
             }
-            (audit, trace) = (fewer.0, fewer.1);
-            parts -= 1;
         }
         let found = audit.broken.unwrap_or_else(|| broken.clone());
         let mut story = trace.story(40);

@@ -10,6 +10,7 @@ use jidoka_line::sensor::{Edge, FreeRun, Sensor};
 use jidoka_line::{EventQueue, Line, Matching, Micrometres, Micros, Outbox, PartId, Slot, Span, Wiring};
 
 use crate::audit::Audit;
+use crate::belt::Belt;
 use crate::camera::{Camera, Frame, Inferred};
 use crate::config::{SimConfig, Trigger};
 use crate::fault::Fault;
@@ -40,6 +41,8 @@ pub(crate) enum Event {
     Confirm,
     /// The actuator thread does not run for a while.
     Starve,
+    /// The encoder is read.
+    Tick,
     /// The loop thread looks into its outbox.
     Flush,
     /// Look which parts can be audited.
@@ -120,7 +123,8 @@ pub(crate) struct World<'a> {
     pub(crate) recipe: u16,
     pub(crate) audit: Audit,
     pub(crate) trace: Trace,
-    parts_left: u64,
+    pub(crate) parts_left: u64,
+    pub(crate) belt: Option<Belt>,
     end: End,
     faults: Vec<Fault>,
 }
@@ -166,6 +170,7 @@ impl<'a> World<'a> {
             audit,
             trace,
             parts_left: plan.parts,
+            belt: (config.trigger == Trigger::Encoder).then(|| Belt::new(config, 1_000_000)),
             end: End::NotYet,
             faults,
         };
@@ -190,7 +195,8 @@ impl<'a> World<'a> {
         let began = self.now;
         self.line.start(Micros::new(self.now));
         self.turn();
-        self.later(self.config.pitch_us(), Event::Arrival);
+        let first = if self.belt.is_some() { Event::Tick } else { Event::Arrival };
+        self.later(self.config.pitch_us(), first);
         while self.end == End::NotYet && !self.audit.has_failed() {
             let due = self.heap.peek().map(|Reverse(entry)| entry.at);
             match (self.wake, due) {
@@ -238,9 +244,15 @@ impl<'a> World<'a> {
                 self.starved_until = self.now + self.rng.between(2_000, 120_000);
                 self.wake = self.wake.map(|wake| wake.max(self.starved_until));
             }
+            Event::Tick => self.tick(),
             Event::Flush => self.flush(),
-            Event::Audit => self.audit.settle(self.now),
+            Event::Audit => self.audit.settle(self.place()),
         }
+    }
+
+    /// Where the axis truly is: the time, or the belt.
+    pub(crate) fn place(&self) -> u64 {
+        self.belt.as_ref().map_or(self.now, Belt::place)
     }
 
     /// Wakes the actuator thread.
@@ -267,7 +279,7 @@ impl<'a> World<'a> {
         }
         let gap = match self.config.trigger {
             Trigger::FreeRun => pitch * 5 / 4,
-            Trigger::Sensor => self.extra_gap + pitch + self.rng.up_to(pitch / 2),
+            Trigger::Sensor | Trigger::Encoder => self.extra_gap + pitch + self.rng.up_to(pitch / 2),
         };
         self.extra_gap = 0;
         self.later(gap, Event::Arrival);
@@ -278,7 +290,7 @@ impl<'a> World<'a> {
         }
     }
 
-    fn choose_fault(&mut self) -> Option<Fault> {
+    pub(crate) fn choose_fault(&mut self) -> Option<Fault> {
         if self.faults.is_empty() || self.audit.parts() < 10 || !self.rng.chance(self.config.fault_permille) {
             return None;
         }
@@ -306,20 +318,28 @@ impl<'a> World<'a> {
     }
 
     /// Tells the audit of a part that is at the camera at `at`.
-    fn known(&mut self, at: u64, fault: Option<Fault>) -> u64 {
+    pub(crate) fn known(&mut self, at: u64, fault: Option<Fault>) -> u64 {
         let timing = self.config.timing;
-        let drift = self.rng.around(timing.drift().as_micros());
-        let pulse = timing.pulse.as_micros();
-        let centre = (at + timing.delay.as_micros() + pulse / 2).saturating_add_signed(drift);
+        let placing = self.config.placing();
+        let (delay, pulse, length, drift) = match self.config.trigger {
+            // The encoder's slip is the belt's.
+            Trigger::Encoder => (placing.delay_um, placing.pulse_um, placing.length_um, 0),
+            _ => {
+                let drift = self.rng.around(timing.drift().as_micros());
+                (timing.delay.as_micros(), timing.pulse.as_micros(), timing.length.as_micros(), drift)
+            }
+        };
+        let centre = (at + delay + pulse / 2).saturating_add_signed(drift);
         let half = match self.config.wiring {
-            Wiring::EnergiseToReject => pulse.max(timing.length.as_micros()) / 2,
+            Wiring::EnergiseToReject => pulse.max(length) / 2,
             // The gate has to be open when the part's middle is there.
             Wiring::EnergiseToPass => 0,
         };
         let hidden = fault == Some(Fault::SecondLook);
         let bad = hidden || self.rng.chance(self.config.bad_permille);
         let ordinal = self.audit.part(at, (centre - half, centre + half), bad, hidden);
-        self.trace.add(at, || Happening::Part { ordinal, bad });
+        let seen_at = if self.belt.is_some() { self.now } else { at };
+        self.trace.add(seen_at, || Happening::Part { ordinal, bad });
         ordinal
     }
 
@@ -351,7 +371,7 @@ impl<'a> World<'a> {
     }
 
     /// What goes wrong beside the part itself and its frames.
-    fn fault(&mut self, fault: Fault) {
+    pub(crate) fn fault(&mut self, fault: Fault) {
         match fault {
             Fault::Unplug => self.camera.unplug(self.now + self.rng.between(300_000, 3_000_000)),
             Fault::ActuatorStarved => {
@@ -363,6 +383,7 @@ impl<'a> World<'a> {
             Fault::DuplicateTrigger => self.tell_twice = true,
             Fault::EjectorStuck => self.stuck_until = self.now + self.rng.between(500_000, 2_000_000),
             Fault::DoublePart => self.too_close(),
+            Fault::EncoderSlip | Fault::EncoderReversal => self.belt_fault(fault),
             Fault::RecipeChange => self.change_recipe(),
             Fault::Acknowledge => self.acknowledge(),
             Fault::Crash => self.end = End::Crash,
@@ -392,12 +413,14 @@ impl<'a> World<'a> {
             End::Crash => {
                 let spare = Line::new(self.config.line(self.slot), jidoka_line::Outputs::new());
                 drop(std::mem::replace(&mut self.line, spare));
-                self.audit.crashed(self.now, &self.board);
+                let place = self.place();
+                self.audit.crashed(place, &self.board);
             }
             End::Stop | End::NotYet => {
                 self.line.safe();
                 self.take_notes();
-                self.audit.stopped(self.now, &self.board, self.line.counters(), self.end == End::Stop);
+                let place = self.place();
+                self.audit.stopped(place, &self.board, self.line.counters(), self.end == End::Stop);
             }
         }
     }

@@ -33,7 +33,7 @@ enum Next {
 
 impl<P: OutputPin> Line<P> {
     pub(super) fn advance(&mut self) {
-        if self.belt.behind {
+        if self.belt.behind && !planted!(self, ReversalIgnored) {
             self.pause();
             return;
         }
@@ -121,6 +121,10 @@ impl<P: OutputPin> Line<P> {
 
     fn next_ejecting(&self, record: &Record, ejector: EjectorId, here: Travel) -> Next {
         let Some(window) = record.window(ejector) else { return Next::Miss(Why::WindowGone) };
+        if let (Some(pulse), true) = (record.pulse, record.seen >= record.expects()) {
+            // Interrupted by a belt that stopped or ran back, and gone all the same.
+            return Next::Leave(Outcome::Reject { ejector, pulse });
+        }
         if here < window.opens || record.rested_at == Some(here) {
             return Next::Stay;
         }
@@ -201,6 +205,7 @@ impl<P: OutputPin> Line<P> {
         *place = Some(pulse);
         let Some(record) = self.table.get_mut(index) else { return };
         record.state = State::Firing { ejector, pulse, since: now };
+        record.pulse = Some(pulse);
         if running.is_none() {
             let planned = record.window(ejector).map_or(here, |window| window.opens);
             let part = record.part.id;
@@ -232,7 +237,7 @@ impl<P: OutputPin> Line<P> {
     pub(super) fn confirm(&mut self) {
         for index in 0..self.table.len() {
             if let Some(record) = self.table.get_mut(index)
-                && let State::Firing { pulse, .. } | State::Confirming { pulse, .. } = record.state
+                && let Some(pulse) = record.pulse
                 && record.seen < record.expects()
             {
                 record.seen += 1;

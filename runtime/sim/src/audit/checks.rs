@@ -39,7 +39,7 @@ impl Audit {
     /// A part of which no frame came from a free-running camera has no number; the line counted it as lost when the next
     /// frame came. After the last frame of a shift nobody could know of it.
     fn was_never_numbered(&mut self, truth: &Truth, now: u64) -> bool {
-        if self.trigger == Trigger::Sensor || truth.id.is_some() {
+        if self.trigger != Trigger::FreeRun || truth.id.is_some() {
             return false;
         }
         let counted = self.lost_credit > 0;
