@@ -78,7 +78,7 @@ mod tests {
             let values: Vec<f32> = (0..len).map(|i| i as f32).collect();
             let block = Aligned::copied(&values);
             assert_eq!(&*block, &values[..]);
-            assert!(len == 0 || block.as_ptr() as usize % 64 == 0);
+            assert!(len == 0 || (block.as_ptr() as usize).is_multiple_of(64));
         }
     }
 }

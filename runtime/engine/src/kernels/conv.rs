@@ -303,6 +303,7 @@ impl Tile {
             let mut stage = MaybeUninit::<[[[f32; MOST_LANES]; MOST_VECTORS]; MOST_ROWS]>::uninit();
             let staged = stage.as_mut_ptr().cast::<f32>();
             for (j, pair) in acc.into_iter().enumerate() {
+                #[allow(clippy::needless_range_loop)] // two arrays at once
                 for v in 0..NV {
                     S::store(staged.add((2 * j * MOST_VECTORS + v) * MOST_LANES), pair[0][v]);
                     S::store(staged.add(((2 * j + 1) * MOST_VECTORS + v) * MOST_LANES), pair[1][v]);

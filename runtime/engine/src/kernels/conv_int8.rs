@@ -34,8 +34,10 @@ pub(super) struct Finish {
     pub low: f32,
     pub high: f32,
     pub zero: i32,
-    /// Bounds of the result.
+    /// Bounds of the result, for sets that clamp bytes.
+    #[cfg_attr(not(target_arch = "aarch64"), allow(dead_code))]
     pub low_byte: i8,
+    #[cfg_attr(not(target_arch = "aarch64"), allow(dead_code))]
     pub high_byte: i8,
 }
 

@@ -314,7 +314,7 @@ unsafe fn product<S: Simd, const PAIRS: usize, const NV: usize>(
 /// `A^T m A`, bias, residual and clamp of one row of tiles of one channel: four rows of outputs.
 #[inline(always)]
 unsafe fn give_out<S: Simd>(call: &WinogradCall<'_>, m: usize, tile_row: usize, row: usize) {
-    let (packed, pitch, across) = (call.packed, call.blocks.pitch, call.blocks.across);
+    let (pitch, across) = (call.blocks.pitch, call.blocks.across);
     let step = call.steps().1;
     // SAFETY: the caller's: the products of the block's tiles are there; `put` stores only columns that exist.
     unsafe {
@@ -465,7 +465,7 @@ mod tests {
             }
         }
         let (weights, bias) = (random.floats(channels * depth * 9), random.floats(channels));
-        let residual = (seed % 2 == 0).then(|| random.floats(output.elements()));
+        let residual = seed.is_multiple_of(2).then(|| random.floats(output.elements()));
         let winograd = kernels.pack_winograd(window.pads, &source, &weights, &bias, Clamp::RELU);
         let mut scratch = vec![f32::NAN; winograd.scratch_len(&output.grid)];
         const MARK: f32 = 777.0;

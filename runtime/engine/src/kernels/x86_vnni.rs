@@ -79,6 +79,7 @@ impl Depth for VnniDepth {
             while let Some(x) = tile.position(next) {
                 let mut sums = [bias; ROWS];
                 for r in 0..(ROWS - 1) * STRIDE + K {
+                    #[allow(clippy::needless_range_loop)] // `weights` is indexed by row first
                     for g in 0..groups {
                         let cells = _mm512_loadu_si512(tile.cells(r, x * STRIDE).add(g * 16).cast());
                         let turned = _mm512_shuffle_epi8(_mm512_permutexvar_epi32(neighbours, cells), turn);
