@@ -130,7 +130,7 @@ unsafe fn channels<S: Simd, const ROWS: usize>(call: &Call<f32, f32>, weights: &
             match shape {
                 Shape::Three1 => window::sweep::<S, _, 3, 1, ROWS>(call, tap, src, dst),
                 Shape::Three2 => window::sweep::<S, _, 3, 2, 2>(call, tap, src, dst),
-                Shape::Five1 => window::sweep::<S, _, 5, 1, ROWS>(call, tap, src, dst),
+                Shape::Five1 => window::sweep::<S, _, 5, 1, 2>(call, tap, src, dst),
                 Shape::Five2 => window::sweep::<S, _, 5, 2, 2>(call, tap, src, dst),
                 _ => window::sweep_any::<S, _>(call, MultiplyAddAny(tap), src, dst),
             }

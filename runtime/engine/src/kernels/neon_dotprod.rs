@@ -86,7 +86,7 @@ unsafe fn sdot(sum: int32x4_t, x: int8x16_t, w: int8x16_t) -> int32x4_t {
 pub(crate) struct DotprodDepth;
 
 impl Depth for DotprodDepth {
-    const ROWS: usize = 4;
+    const ROWS: usize = 2;
     const PACKING: depthwise_int8::Packing = depthwise_int8::Packing { dot: true, shift: 0, takes_least: true };
 
     #[inline(always)]
@@ -107,12 +107,22 @@ impl Depth for DotprodDepth {
             while let Some(x) = tile.position(next) {
                 let mut sums = [[bias; 4]; ROWS];
                 for r in 0..(ROWS - 1) * STRIDE + K {
-                    for (g, p) in (0..groups).flat_map(|g| (0..4).map(move |p| (g, p))) {
-                        let from = tile.cells(r, (x + p) * STRIDE).add(g * 16);
-                        let turned = vqtbl1q_s8(vld1q_s8(from), turn);
+                    let row = tile.cells(r, x * STRIDE);
+                    for g in 0..groups {
+                        let from = row.add(g * 16);
+                        let turned = [
+                            vqtbl1q_s8(vld1q_s8(from), turn),
+                            vqtbl1q_s8(vld1q_s8(from.add(STRIDE * 4)), turn),
+                            vqtbl1q_s8(vld1q_s8(from.add(STRIDE * 8)), turn),
+                            vqtbl1q_s8(vld1q_s8(from.add(STRIDE * 12)), turn),
+                        ];
                         for (o, sums) in sums.iter_mut().enumerate() {
                             if r >= o * STRIDE && r < o * STRIDE + K {
-                                sums[p] = sdot(sums[p], turned, weights[r - o * STRIDE][g]);
+                                let w = weights[r - o * STRIDE][g];
+                                sums[0] = sdot(sums[0], turned[0], w);
+                                sums[1] = sdot(sums[1], turned[1], w);
+                                sums[2] = sdot(sums[2], turned[2], w);
+                                sums[3] = sdot(sums[3], turned[3], w);
                             }
                         }
                     }

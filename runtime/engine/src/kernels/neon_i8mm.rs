@@ -24,13 +24,13 @@ unsafe fn smmla(sum: int32x4_t, a: int8x16_t, b: int8x16_t) -> int32x4_t {
     sum
 }
 
-/// Eight channels by twelve positions, two taps at a time.
+/// Eight channels by eight positions, two taps at a time; with twelve the registers do not suffice.
 pub(crate) struct I8mmDot;
 
 impl Dot for I8mmDot {
     type S = Neon;
     const PACKING: Packing = Packing { rows: 8, step: 2, eights: true, shift: 0, takes_least: true };
-    const VECTORS: usize = 3;
+    const VECTORS: usize = 2;
 
     #[inline(always)]
     unsafe fn tile<const NV: usize, const STRIDE: usize>(taps: &Taps<'_>) -> Sums<Neon> {

@@ -4,10 +4,31 @@
 //! into 32 bits: 16 multiply-adds in three instructions.
 
 use std::arch::aarch64::*;
+use std::arch::asm;
 
 use super::conv_int8::{Dot, Finish, MOST_ROWS, MOST_VECTORS, Packing, Sums, Taps, cells};
 use super::depthwise_int8::{self, Depth, POSITIONS, Tile};
 use super::neon::Neon;
+
+/// Each lane in all lanes.
+#[inline(always)]
+unsafe fn repeated(w: int32x4_t) -> [int8x16_t; 4] {
+    // SAFETY: no pointer is involved.
+    unsafe {
+        let all = [vdupq_laneq_s32::<0>(w), vdupq_laneq_s32::<1>(w), vdupq_laneq_s32::<2>(w), vdupq_laneq_s32::<3>(w)];
+        all.map(|lanes| opaque(vreinterpretq_s8_s32(lanes)))
+    }
+}
+
+/// The same register. Knowing that both halves are alike, the compiler would move the other operand's upper half down instead
+/// of multiplying the upper halves where they are (`smull2`).
+#[inline(always)]
+unsafe fn opaque(v: int8x16_t) -> int8x16_t {
+    let mut v = v;
+    // SAFETY: no instruction at all.
+    unsafe { asm!("/* {v:v} */", v = inout(vreg) v, options(pure, nomem, nostack, preserves_flags)) };
+    v
+}
 
 /// Four channels by eight positions, two taps at a time.
 pub(crate) struct NeonDot;
@@ -31,9 +52,9 @@ impl Dot for NeonDot {
                     x[0] = vreinterpretq_s8_s32(cells::<Neon, STRIDE>(taps, first, v));
                     x[1] = vreinterpretq_s8_s32(cells::<Neon, STRIDE>(taps, second, v));
                 }
+                let w = [repeated(vld1q_s32(weights)), repeated(vld1q_s32(weights.add(4)))];
                 for (r, row) in pairs.iter_mut().enumerate() {
-                    let w0 = vreinterpretq_s8_s32(vld1q_dup_s32(weights.add(r)));
-                    let w1 = vreinterpretq_s8_s32(vld1q_dup_s32(weights.add(4 + r)));
+                    let (w0, w1) = (w[0][r], w[1][r]);
                     for v in 0..NV {
                         let low = vmull_s8(vget_low_s8(x[v][0]), vget_low_s8(w0));
                         let low = vmlal_s8(low, vget_low_s8(x[v][1]), vget_low_s8(w1));
@@ -97,7 +118,7 @@ impl Depth for NeonDepth {
             let (bias, scale) = (vld1q_s32(tile.bias), vld1q_f32(tile.scale));
             let mut weights = [[vdupq_n_s8(0); K]; K];
             for (tap, weight) in weights.iter_mut().flatten().enumerate() {
-                *weight = vreinterpretq_s8_s32(vld1q_dup_s32(tile.weights.add(tap * 4).cast()));
+                *weight = opaque(vreinterpretq_s8_s32(vld1q_dup_s32(tile.weights.add(tap * 4).cast())));
             }
             let mut next = 0;
             while let Some(x) = tile.position(next) {
