@@ -54,7 +54,7 @@ struct Answer {
     fps: f64,
     allocs_per_frame: f64,
     page_faults_per_frame: f64,
-    arena_bytes: Option<usize>,
+    arena_bytes: usize,
     rss_bytes: u64,
     threads: usize,
     isa: &'static str,
@@ -125,7 +125,7 @@ pub fn run(args: &Args) -> Result<(), Error> {
         fps: (1e7 / total.mean_us()).round() / 10.0,
         allocs_per_frame: Counts::now().since(&counts).total() as f64 / frames,
         page_faults_per_frame: page_faults as f64 / frames,
-        arena_bytes: None,
+        arena_bytes: model.session().arena_bytes(),
         rss_bytes: faults::resident_bytes(),
         threads: args.threads,
         isa: model.session().isa().name(),
@@ -148,14 +148,14 @@ fn say(answer: &Answer, total: &Summary) {
     }
     ui::say(table.render());
     ui::say(format!(
-        "  {:.1} frames/s, {} thread(s), kernels {}\n  {:.2} allocations and {:.2} page faults a frame; arena {}, \
+        "  {:.1} frames/s, {} thread(s), kernels {}\n  {:.2} allocations and {:.2} page faults a frame; arena {:.2} MB, \
          resident {:.1} MB",
         answer.fps,
         answer.threads,
         answer.isa,
         answer.allocs_per_frame,
         answer.page_faults_per_frame,
-        answer.arena_bytes.map_or("unknown".into(), |bytes| format!("{:.2} MB", bytes as f64 / 1e6)),
+        answer.arena_bytes as f64 / 1e6,
         answer.rss_bytes as f64 / 1e6,
     ));
 }

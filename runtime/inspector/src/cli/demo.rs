@@ -93,6 +93,7 @@ fn say_json(args: &Args, run: &Run, tally: &truth::Tally) {
         "escapes": tally.escapes,
         "missed": tally.missed,
         "disagreements": tally.disagreements,
+        "reasons": truth::reasons(run),
         "p50_us": total.p50_us,
         "p99_us": total.p99_us,
         "max_us": total.max_us,
@@ -137,6 +138,11 @@ fn say(args: &Args, run: &Run, tally: &truth::Tally) {
         fact("missed", tally.missed, "parts without a verdict in time".into());
     }
     ui::say(table.render_left().trim_end());
+    let odd = truth::reasons(run).into_iter().filter(|(why, _)| !matches!(*why, "good" | "score"));
+    let odd: Vec<String> = odd.map(|(why, parts)| format!("{parts} {}", why.replace('_', " "))).collect();
+    if !odd.is_empty() {
+        ui::say(format!("  not judged by their score: {}", odd.join(", ")));
+    }
     let mut table = Table::new(["ms", "p50", "p99", "max"]);
     for (name, times) in page::stages(run) {
         table.row([name.into(), ms(times.p50_us), ms(times.p99_us), ms(times.max_us)]);

@@ -1,8 +1,8 @@
 //! `jidoka eval`: teach and test on a dataset whose truth is known.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use jidoka_models::eval::{self, Category, Figures};
+use jidoka_models::eval::{self, Category, Details, Figures};
 use jidoka_models::teach::{self, Folder, Options};
 use jidoka_models::{InspectionModel, LoadOptions};
 
@@ -28,6 +28,12 @@ pub struct Args {
     /// Test this model instead of teaching one
     #[arg(long, value_name = "ONNX")]
     model: Option<PathBuf>,
+    /// How the model that is taught judges; `auto` tries each on held-out parts and takes the best
+    #[arg(long, default_value = "patchcore-lite", value_parser = super::teach::METHODS)]
+    method: String,
+    /// Write each test image's score to this file, a JSON object a line, and its map to FILE.maps/ as .npy
+    #[arg(long, value_name = "FILE")]
+    scores: Option<PathBuf>,
     /// Size of the model's input in pixels
     #[arg(long, value_parser = values::size, default_value = "256")]
     size: (u32, u32),
@@ -49,10 +55,19 @@ pub struct Args {
 pub fn run(args: &Args) -> Result<(), Error> {
     let mut table =
         Table::new(["category", "image AUROC", "pixel AUROC", "AU-PRO 0.3", "F1-max", "false rejects", "p50 ms"]);
-    for category in eval::find(&args.folder)? {
+    let categories = eval::find(&args.folder)?;
+    if args.scores.is_some() && categories.len() > 1 {
+        let found = categories.len();
+        return Err(Error::Usage(format!(
+            "--scores is for one category, and {found} were found\n  try: name one of them"
+        )));
+    }
+    let details = args.scores.as_deref().map(details).transpose()?;
+    for category in categories {
         let mut model = model(args, &category)?;
         let bar = ui::progress(category.test.len() as u64, "testing");
-        let (figures, _) = eval::evaluate(&category, &mut model, None, &mut |done, _| bar.set_position(done as u64))?;
+        let (figures, _) =
+            eval::evaluate(&category, &mut model, details.as_ref(), &mut |done, _| bar.set_position(done as u64))?;
         bar.finish_and_clear();
         if args.json {
             ui::say_json(&figures);
@@ -66,6 +81,14 @@ pub fn run(args: &Args) -> Result<(), Error> {
     Ok(())
 }
 
+fn details(scores: &Path) -> Result<Details, Error> {
+    let mut maps = scores.as_os_str().to_owned();
+    maps.push(".maps");
+    let maps = PathBuf::from(maps);
+    std::fs::create_dir_all(&maps).map_err(|error| Error::file(&maps, "make the folder", error))?;
+    Ok(Details { scores: scores.to_owned(), maps })
+}
+
 fn model(args: &Args, category: &Category) -> Result<InspectionModel, Error> {
     let engine = jidoka_engine::Options { threads: args.threads, ..jidoka_engine::Options::default() };
     let load = LoadOptions { engine, ..LoadOptions::default() };
@@ -73,6 +96,8 @@ fn model(args: &Args, category: &Category) -> Result<InspectionModel, Error> {
         return Ok(InspectionModel::load(path, &load)?);
     }
     let options = Options {
+        method: super::teach::method(&args.method),
+        auto: args.method == "auto",
         size: args.size,
         bank: args.bank,
         false_reject: args.false_reject,

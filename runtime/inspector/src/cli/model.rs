@@ -65,6 +65,8 @@ fn inspect(path: &Path, json: bool) -> Result<(), Error> {
             "provenance": contract.provenance,
             "golden": contract.golden.is_some(),
             "isa": session.isa().name(),
+            "arena_bytes": session.arena_bytes(),
+            "fallbacks": session.fallbacks(),
         }));
         return Ok(());
     }
@@ -95,6 +97,9 @@ fn inspect(path: &Path, json: bool) -> Result<(), Error> {
     }
     fact("golden check", if contract.golden.is_some() { "there is one" } else { "none" }.into());
     fact("kernels", session.isa().name().into());
+    fact("arena", format!("{:.2} MB", session.arena_bytes() as f64 / 1e6));
+    let fallbacks = session.fallbacks();
+    fact("allocates in", if fallbacks.is_empty() { "no operator".into() } else { fallbacks.join(", ") });
     ui::say(table.render_left().trim_end());
     Ok(())
 }

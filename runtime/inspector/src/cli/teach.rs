@@ -48,7 +48,7 @@ pub struct Args {
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
     /// How the model judges; `auto` tries each on held-out parts and takes the best
-    #[arg(long, default_value = "patchcore-lite", value_parser = ["auto", "patchcore-lite", "padim", "mahalanobis"])]
+    #[arg(long, default_value = "patchcore-lite", value_parser = METHODS)]
     method: String,
     /// Share of good parts that may be rejected
     #[arg(long, value_parser = values::share, default_value = "0.5%")]
@@ -123,17 +123,21 @@ pub fn run(args: &Args) -> Result<(), Error> {
     Ok(())
 }
 
+/// The words for a method.
+pub const METHODS: [&str; 4] = ["patchcore-lite", "padim", "mahalanobis", "auto"];
+
+/// The method that a word stands for; the usual one for `auto`, which then is not looked at.
+pub fn method(word: &str) -> Method {
+    Method::TAUGHT.into_iter().find(|method| method.name() == word).unwrap_or(Method::PatchcoreLite)
+}
+
 fn options(args: &Args) -> Result<Options, Error> {
-    let method = Method::TAUGHT
-        .into_iter()
-        .find(|method| method.name() == args.method)
-        .unwrap_or(Method::PatchcoreLite);
     let roi = match &args.config {
         Some(file) => Config::read(file)?.camera.roi,
         None => args.roi,
     };
     Ok(Options {
-        method,
+        method: method(&args.method),
         auto: args.method == "auto",
         size: args.size,
         bank: args.bank,

@@ -11,7 +11,7 @@ pub mod truth;
 use std::time::Duration;
 
 use jidoka_capture::images::Image;
-use jidoka_capture::{FrameSource, SourceConfig, SyntheticConfig};
+use jidoka_capture::{FrameSource, Roi, SourceConfig, SyntheticConfig};
 use jidoka_line::{Note, RejectTiming, Span};
 use jidoka_models::teach::{self, Frames, Options, Progress, Taught};
 use jidoka_models::{InspectionModel, LoadOptions};
@@ -24,6 +24,14 @@ use crate::os::clock;
 use crate::os::realtime::Wish;
 use crate::station::record::{Seen, Sink};
 use crate::station::{Ended, Station, inspect, open};
+
+/// The part of the frame that is inspected: the part with some room around it, as an engineer would draw it.
+const ROI: Roi = Roi { x: 120, y: 40, width: 400, height: 400 };
+/// Side of the model's input: about a pixel a camera pixel, so that a hair-line scratch is still there.
+const SIDE: u32 = 384;
+
+/// Features in the memory bank: more than usual for more pixels than usual.
+const BANK: usize = 2048;
 
 /// What is shown.
 #[derive(Clone, Debug)]
@@ -114,8 +122,15 @@ fn conveyor(show: &Show, defect_rate: f64) -> SyntheticConfig {
 fn teach(show: &Show, audience: &mut dyn Audience) -> Result<Taught, Error> {
     let mut source = jidoka_capture::open(&SourceConfig::Synthetic(conveyor(show, 0.0)))?;
     let images = (0..show.good).map(|_| image(source.as_mut())).collect::<Result<Vec<_>, _>>()?;
-    let options =
-        Options { false_reject: show.false_reject, seed: show.seed, threads: show.threads, ..Options::default() };
+    let options = Options {
+        false_reject: show.false_reject,
+        seed: show.seed,
+        threads: show.threads,
+        roi: Some(ROI),
+        size: (SIDE, SIDE),
+        bank: BANK,
+        ..Options::default()
+    };
     Ok(teach::teach(&mut Frames::new(images), &options, &mut |progress| audience.teaching(progress))?)
 }
 
@@ -139,7 +154,7 @@ pub fn load(taught: &Taught, threads: usize) -> Result<InspectionModel, Error> {
 fn choose_rhythm(model: &mut InspectionModel, config: &SyntheticConfig) -> Result<Rhythm, Error> {
     const TRIALS: usize = 9;
     let mut source = jidoka_capture::open(&SourceConfig::Synthetic(config.clone()))?;
-    let mut preparer = Preparer::new(&open::spec(model, source.geometry(), None))?;
+    let mut preparer = Preparer::new(&open::spec(model, source.geometry(), Some(ROI)))?;
     let mut times = [Duration::ZERO; TRIALS];
     for time in &mut times {
         let began = clock::now();
@@ -184,7 +199,7 @@ fn station(config: &SyntheticConfig, model: InspectionModel, rhythm: &Rhythm) ->
     let chip = open::sim_chip(&names);
     let (outputs, trip) = open::outputs(&Gpio::simulated(std::slice::from_ref(&chip)), &wires)?;
     let station = Station {
-        preparer: Preparer::new(&open::spec(&model, source.geometry(), None))?,
+        preparer: Preparer::new(&open::spec(&model, source.geometry(), Some(ROI)))?,
         judge: open::judge(&model, None)?,
         source,
         reopen: None,

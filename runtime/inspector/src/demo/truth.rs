@@ -1,5 +1,6 @@
 //! Was it right? The chip's edges against what the renderer knows.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jidoka_capture::Truth;
@@ -9,6 +10,7 @@ use serde::Serialize;
 
 use super::Run;
 use crate::station::record::Seen;
+use crate::station::verdict_log::why_word;
 
 /// One stretch of the reject line being on, as the chip recorded it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,6 +91,17 @@ fn says_rejected(run: &Run, seen: &Seen) -> bool {
         What::Left(left) => left.part.id == seen.part.id && matches!(left.outcome, Outcome::Reject { .. }),
         _ => false,
     })
+}
+
+/// How many parts left for which reason, in the words of the verdict log.
+pub fn reasons(run: &Run) -> BTreeMap<&'static str, usize> {
+    let mut reasons = BTreeMap::new();
+    for note in &run.notes {
+        if let What::Left(left) = note.what {
+            *reasons.entry(why_word(left.why)).or_default() += 1;
+        }
+    }
+    reasons
 }
 
 /// Most false rejects among `good` parts that a true rate of `rate` would give in all but one of a thousand runs: the

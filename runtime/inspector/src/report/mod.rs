@@ -86,7 +86,7 @@ pub struct Content {
     pub footer: String,
 }
 
-/// The page as text. Everything but the two drawings is escaped.
+/// The page as text. Everything but the drawings and the pictures, which this program makes, is escaped.
 pub fn render(content: &Content) -> Result<String, minijinja::Error> {
     let mut environment = minijinja::Environment::new();
     environment.add_template("page.html", include_str!("page.html"))?;
