@@ -4,6 +4,7 @@ A teacher maps images f32 [N,3,H,W] in 0..1 to one feature map at 1/8 and one at
 
     PATH.npz        MobileNetV2 of Keras, any width, arrays named `block_5_expand__kernel`, `bn_Conv1__gamma`, ...
     PATH.tflite     MobileNetV2 of TensorFlow Lite, float or quantised (dequantised here)
+    timm:NAME       any timm model with pretrained weights and `features_only` (needs timm and a network)
 
 and may be followed by `:8`, `:16` or `:8,16` (the default) to choose which scales it teaches.
 """
@@ -27,7 +28,7 @@ class Teacher:
     """A frozen net and the scales (of 8 and 16) that it teaches."""
 
     name: str
-    digest: str  # sha256 of the weights file
+    digest: str  # sha256 of the weights file, or "" for timm
     net: nn.Module  # images -> (map at 1/8, map at 1/16)
     scales: tuple[int, ...]
 
@@ -35,12 +36,14 @@ class Teacher:
 def load_teacher(spec: str) -> Teacher:
     """Reads `spec` as described at the top of this file."""
     source, scales = _split_scales(spec)
+    if source.startswith("timm:"):
+        return Teacher(source, "", _freeze(TimmTeacher(source.removeprefix("timm:"))), scales)
     path = Path(source)
     if not path.is_file():
-        raise SystemExit(f"error: teacher {source}: no such file (expected .npz or .tflite)")
+        raise SystemExit(f"error: teacher {source}: no such file (expected .npz, .tflite or timm:NAME)")
     readers = {".npz": _read_keras, ".tflite": _read_tflite}
     if path.suffix not in readers:
-        raise SystemExit(f"error: teacher {source}: unknown kind {path.suffix!r} (expected .npz or .tflite)")
+        raise SystemExit(f"error: teacher {source}: unknown kind {path.suffix!r} (expected .npz, .tflite or timm:NAME)")
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     return Teacher(path.name, digest, _freeze(readers[path.suffix](path)), scales)
 
@@ -166,3 +169,32 @@ def _read_tflite(path: Path) -> MobileNetV2:
         elif kind == tflite.BuiltinOperator.DEPTHWISE_CONV_2D:  # [1, k, k, channels]
             layers.append((dequantised(operator.Inputs(1)).transpose(3, 0, 1, 2), dequantised(operator.Inputs(2))))
     return MobileNetV2(layers)
+
+
+class TimmTeacher(nn.Module):
+    """A timm model with `features_only`, normalised as its own configuration says."""
+
+    def __init__(self, name: str, pretrained: bool = True):
+        super().__init__()
+        try:
+            import timm
+        except ImportError:
+            raise SystemExit(f"error: teacher timm:{name} needs timm (pip install timm)") from None
+        probe = timm.create_model(name, pretrained=False, features_only=True)
+        reductions = list(probe.feature_info.reduction())
+        missing = [s for s in SCALES if s not in reductions]
+        if missing:
+            raise SystemExit(f"error: teacher timm:{name} has features at {reductions}, none at {missing}; choose another")
+        indices = [reductions.index(s) for s in SCALES]
+        try:
+            self.net = timm.create_model(name, pretrained=pretrained, features_only=True, out_indices=indices)
+        except (OSError, RuntimeError) as error:
+            raise SystemExit(f"error: teacher timm:{name}: its weights could not be had: {error}") from None
+        config = self.net.pretrained_cfg
+        self.register_buffer("mean", torch.tensor(config["mean"]).view(1, 3, 1, 1))
+        self.register_buffer("std", torch.tensor(config["std"]).view(1, 3, 1, 1))
+
+    def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
+        s8, s16 = self.net((image - self.mean) / self.std)
+        return s8, s16
+
