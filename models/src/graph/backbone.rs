@@ -22,6 +22,9 @@ pub(crate) struct Backbone {
     pub size: (usize, usize),
     /// Channels of `tap8` and of `tap16`.
     pub channels: [usize; 2],
+    /// Whether the file asks for its taps to be compared as they are (`jidoka.metric` = `euclidean...`), since its training gave
+    /// each direction its weight. Otherwise each channel is divided by its standard deviation.
+    pub euclidean: bool,
 }
 
 /// The taps, shallow one first.
@@ -62,7 +65,8 @@ impl Backbone {
             })?;
         }
         let name = model.metadata().get("jidoka.backbone").cloned().unwrap_or_else(|| file.to_owned());
-        Ok(Backbone { message, name, sha256: hex(&Sha256::digest(bytes)), size, channels })
+        let euclidean = model.metadata().get("jidoka.metric").is_some_and(|metric| metric.starts_with("euclidean"));
+        Ok(Backbone { euclidean, message, name, sha256: hex(&Sha256::digest(bytes)), size, channels })
     }
 
     /// Width and height of the feature grid, that of `tap8`.

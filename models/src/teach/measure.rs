@@ -19,8 +19,8 @@ struct Spread {
     sigma: Vec<f64>,
 }
 
-/// Measures up to 64 images, evenly chosen, and makes the embedding: each channel centred and divided by its standard
-/// deviation, then a random projection (Johnson and Lindenstrauss 1984), seeded.
+/// Measures up to 64 images, evenly chosen, and makes the embedding: each channel centred and, unless the backbone
+/// says that its taps are to be compared as they are, divided by its standard deviation; then a random projection (Johnson and Lindenstrauss 1984), seeded.
 pub(super) fn embedding(
     backbone: &Backbone,
     inputs: &mut Inputs<'_>,
@@ -44,7 +44,7 @@ pub(super) fn embedding(
     if spreads.iter().all(|s| s.sigma.iter().zip(&s.mean).all(|(s, m)| *s <= 1e-4 * m.abs().max(1.0))) {
         return Err(Error::NoVariation { what: "blank", needed: super::MIN_IMAGES });
     }
-    Ok(project(&spreads, options.seed))
+    Ok(project(&spreads, backbone.euclidean, options.seed))
 }
 
 /// The backbone's or head's input.
@@ -75,7 +75,10 @@ fn spread(sums: &[[f64; 2]], count: f64) -> Spread {
     Spread { mean, sigma }
 }
 
-fn project(spreads: &[Spread; 2], seed: u64) -> Embedding {
+fn project(spreads: &[Spread; 2], euclidean: bool, seed: u64) -> Embedding {
+    // One scale for all channels brings the numbers to a handy size and changes no comparison.
+    let all: Vec<f64> = spreads.iter().flat_map(|s| s.sigma.iter().map(|v| v * v)).collect();
+    let common = (all.iter().sum::<f64>() / all.len() as f64).sqrt();
     let mut random = Random::new(seed);
     let scale = 1.0 / (DEPTH as f64).sqrt();
     let mut weights = [Vec::new(), Vec::new()];
@@ -86,7 +89,8 @@ fn project(spreads: &[Spread; 2], seed: u64) -> Embedding {
             let mut offset = 0.0;
             for (mean, sigma) in spread.mean.iter().zip(&spread.sigma) {
                 // A channel that never moves says nothing, and must not be blown up by its rounding errors.
-                let weight = if *sigma > 1e-4 * largest { scale * random.normal() / sigma } else { 0.0 };
+                let divisor = if euclidean { common } else { *sigma };
+                let weight = if *sigma > 1e-4 * largest { scale * random.normal() / divisor } else { 0.0 };
                 offset -= weight * mean;
                 weights[tap].push(weight as f32);
             }
