@@ -163,7 +163,9 @@ fn function_name(line: &str) -> Option<&str> {
 pub fn crate_top_comments(file: &Source) -> Vec<Complaint> {
     let path = file.path.to_string_lossy();
     let is_root = path.ends_with("src/lib.rs") || path.ends_with("src/main.rs");
-    if !is_root {
+    // A short main.rs is only the door to the library beside it, which has the comment.
+    let is_door = path.ends_with("src/main.rs") && file.text.lines().count() < 15;
+    if !is_root || is_door {
         return Vec::new();
     }
     let top: Vec<&str> = file.text.lines().take_while(|line| line.starts_with("//!")).collect();
@@ -209,27 +211,32 @@ pub fn safety_reasons(file: &Source) -> Vec<Complaint> {
     complaints
 }
 
-/// A numeric field or parameter that is a time, a length or a size says its unit last: `pulse_ms`, `pitch_mm`.
+/// A public numeric field or parameter that is a time or a length says its unit last: `pulse_ms`, `length_mm`. A quantity
+/// on the line's own axis, which is a time or a distance, says "axis units" in its documentation instead.
 #[must_use]
 pub fn units_in_names(file: &Source) -> Vec<Complaint> {
     const QUANTITIES: &[&str] = &[
         "delay", "timeout", "pulse", "interval", "period", "duration", "latency", "jitter", "lead", "debounce",
-        "pitch", "elapsed", "deadline", "distance", "speed", "exposure",
+        "elapsed", "deadline", "distance", "speed", "exposure",
     ];
     const NUMBERS: &[&str] = &["u8", "u16", "u32", "u64", "u128", "usize", "i32", "i64", "f32", "f64"];
     if !file.has_extension("rs") {
         return Vec::new();
     }
     let mut complaints = Vec::new();
+    let mut on_the_axis = false;
     for (number, line) in file.lines() {
-        if line.trim_start().starts_with("//") {
+        let code = line.trim_start();
+        if code.starts_with("//") {
+            on_the_axis |= code.contains("axis units");
             continue;
         }
-        for (name, kind) in declared_names(line) {
+        let exempt = std::mem::take(&mut on_the_axis) || !code.starts_with("pub ");
+        for (name, kind) in declared_names(line).filter(|_| !exempt) {
             let quantity = name.rsplit('_').next().unwrap_or(name);
             if QUANTITIES.contains(&quantity) && NUMBERS.contains(&kind) {
-                complaints
-                    .push(file.complaint(number, format!("`{name}: {kind}` has no unit; end it in _ms, _us, _mm ...")));
+                let what = format!("`{name}: {kind}` has no unit; end it in _ms, _us, _mm ...");
+                complaints.push(file.complaint(number, what));
             }
         }
     }

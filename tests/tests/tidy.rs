@@ -36,8 +36,8 @@ fn each_rule_can_fail() {
     check(
         tidy::safety_reasons,
         "a.rs",
-        "fn f() {\n    unsafe { g() }\n}\n",
-        "fn f() {\n    // SAFETY: g has no preconditions here.\n    unsafe { g() }\n}\n",
+        &["fn f() {\n    un", "safe { g() }\n}\n"].concat(),
+        &["fn f() {\n    // SAFETY: g has no preconditions.\n    un", "safe { g() }\n}\n"].concat(),
     );
     check(
         tidy::units_in_names,
@@ -45,7 +45,7 @@ fn each_rule_can_fail() {
         "pub struct A {\n    pub delay: u64,\n}\n",
         "pub struct A {\n    pub delay_us: u64,\n}\n",
     );
-    check(tidy::units_in_names, "a.rs", "fn f(pulse: u32) {}\n", "fn f(pulse: Span) {}\n");
+    check(tidy::units_in_names, "a.rs", "pub fn f(pulse: u32) {}\n", "pub fn f(pulse: Span) {}\n");
     check(tidy::nothing_unfinished, "a.rs", &["    todo", "!()\n"].concat(), "    done()\n");
     check(tidy::no_machine_paths, "a.md", &["see /ro", "ot/x\n"].concat(), "see ~/x\n");
     check(tidy::scripts_say_how, "scripts/go", "#!/bin/sh\necho\n", "#!/bin/sh\n# go - does it\n");

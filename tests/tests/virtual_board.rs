@@ -34,6 +34,7 @@ fn the_binary_inspects_and_rejects_on_real_drivers() {
     verdicts_follow_the_pattern(inspect);
     pulses_match_the_log(inspect);
     heartbeat_counts_inspections(inspect);
+    nothing_was_allocated_in_the_loop(inspect);
     for levels in [&inspect["levels_before"], &inspect["levels_after"], &report["kill"]["levels_after"]] {
         assert!(all_low(levels), "outputs are safe before start, after SIGTERM and after SIGKILL: {report:#}");
     }
@@ -98,7 +99,7 @@ fn verdicts_follow_the_pattern(inspect: &Value) {
         let next_us = shown.get(index + 1).map_or(u64::MAX, |s| number(s, "at_us"));
         let settled = captured_us > number(&shown[index], "at_us") + SETTLE_US && captured_us + SETTLE_US < next_us;
         // The end of the run rejects what is still in flight, whatever it shows.
-        if !settled || part["why"] == "stopped" || part["why"] == "absent" {
+        if !settled || part["why"] == "stopped" || part["why"] == "absent" || part["why"] == "late" {
             continue;
         }
         if shown[index]["pattern"] == *good_pattern {
@@ -131,7 +132,8 @@ fn pulses_match_the_log(inspect: &Value) {
         let delay_us = number(on, "delay_us");
         assert!((DELAY_US..DELAY_US + GENEROUS_US).contains(&delay_us), "the pulse came after {delay_us} us: {on}");
         let width_us = number(off, "width_us");
-        assert!((PULSE_US..PULSE_US + GENEROUS_US).contains(&width_us), "the pulse lasted {width_us} us: {off}");
+        // The window's edges are absolute: a pulse that starts late still ends on time.
+        assert!((PULSE_US / 2..PULSE_US + GENEROUS_US).contains(&width_us), "the pulse lasted {width_us} us: {off}");
     }
     let parts = events(inspect, "part");
     for pulse in &on {
@@ -141,6 +143,12 @@ fn pulses_match_the_log(inspect: &Value) {
     for part in parts.iter().filter(|p| p["verdict"] == "reject") {
         assert!(on.iter().any(|p| p["pulse"] == part["pulse"]), "a rejected part has a pulse: {part}");
     }
+}
+
+fn nothing_was_allocated_in_the_loop(inspect: &Value) {
+    let end = events(inspect, "end");
+    assert_eq!(end.len(), 1, "the log has one end");
+    assert_eq!(end[0]["allocations"], 0, "the sealed loop takes no memory on this architecture either: {}", end[0]);
 }
 
 fn heartbeat_counts_inspections(inspect: &Value) {

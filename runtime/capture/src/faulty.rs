@@ -87,7 +87,10 @@ impl<S: FrameSource> Faulty<S> {
     pub fn new(inner: S, plan: FaultPlan) -> Faulty<S> {
         let random = Random::new(plan.seed, 0xFA17);
         let counts = [0; Fault::ALL.len()];
-        let (last, shown) = (Vec::new(), Vec::new());
+        // Taken now, so that the first fault does not take memory inside the loop.
+        let geometry = inner.geometry();
+        let frame = geometry.frame_bytes(geometry.format.line_bytes(geometry.width));
+        let (last, shown) = (Vec::with_capacity(frame), Vec::with_capacity(frame));
         Faulty { inner, plan, random, counts, last, shown, has_last: false, sequence: 0, gone: 0 }
     }
 

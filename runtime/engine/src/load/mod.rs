@@ -3,6 +3,7 @@
 //! The checks in [`check`] come first because they can name the node; tract's own refusals are passed on, and a panic inside
 //! tract is caught and becomes an error too.
 
+mod axes;
 mod check;
 
 use crate::model::{DType, Model, ReadOptions, TensorInfo};
@@ -35,7 +36,7 @@ fn type_graph(name: &str, proto: &onnx::ModelProto, dir: Option<&Path>) -> Resul
         if let Some(unknown) = parsed.unresolved_inputs.first() {
             return Err(tract_core::internal::anyhow!("the tensor `{unknown}` is produced by no node"));
         }
-        parsed.model.into_typed()?.into_decluttered()
+        axes::declutter(parsed.model.into_typed()?)
     };
     let fail = |detail: String| Error::Invalid { model: name.to_string(), place: "graph".into(), detail };
     match catch_unwind(AssertUnwindSafe(work)) {
