@@ -37,7 +37,7 @@ pub struct Args {
     #[arg(long, value_parser = values::share, default_value = "10%")]
     defective: f64,
     /// Share of good parts that may be rejected
-    #[arg(long, value_parser = values::share, default_value = "0.5%")]
+    #[arg(long, value_parser = values::share, default_value = "1%")]
     false_reject: f64,
     /// Where to write the report
     #[arg(long, value_name = "FILE", default_value = "jidoka-demo.html")]
