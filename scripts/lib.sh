@@ -38,11 +38,14 @@ need_packages() {
         die "could not install: ${missing[*]}"
 }
 
+# have_libclang: is there a libclang that bindgen can load? (libclang-cpp, which LLVM's own packages bring, is another library.)
+have_libclang() {
+    { ldconfig -p 2>/dev/null; ls /usr/lib/llvm-*/lib 2>/dev/null; } | grep -qE 'libclang(-[0-9.]+)?\.so'
+}
+
 # need_libclang: bindgen (through the v4l crate) reads the kernel's headers with libclang, whatever its version
 need_libclang() {
-    if ldconfig -p 2>/dev/null | grep -q 'libclang[-.]' || compgen -G '/usr/lib/llvm-*/lib/libclang*.so*' >/dev/null; then
-        return 0
-    fi
+    ! have_libclang || return 0
     local newest
     newest=$(apt-cache pkgnames libclang1- 2>/dev/null | grep -E '^libclang1-[0-9]+$' | sort -t- -k2 -n | tail -n 1)
     if [ -z "$newest" ]; then
@@ -51,6 +54,7 @@ need_libclang() {
         newest=$(apt-cache pkgnames libclang1- | grep -E '^libclang1-[0-9]+$' | sort -t- -k2 -n | tail -n 1)
     fi
     need_packages "${newest:-libclang1}"
+    have_libclang || die "installed ${newest:-libclang1}, and still no libclang.so is found; set LIBCLANG_PATH to its folder"
 }
 
 # need_rust: a toolchain that is new enough for the workspace's rust-version
