@@ -40,7 +40,9 @@ need_packages() {
 
 # have_libclang: is there a libclang that bindgen can load? (libclang-cpp, which LLVM's own packages bring, is another library.)
 have_libclang() {
-    { ldconfig -p 2>/dev/null; ls /usr/lib/llvm-*/lib 2>/dev/null; } | grep -qE 'libclang(-[0-9.]+)?\.so'
+    local libraries
+    libraries=$(ldconfig -p 2>/dev/null; ls /usr/lib/llvm-*/lib 2>/dev/null) || true
+    grep -qE 'libclang(-[0-9.]+)?\.so' <<<"$libraries"
 }
 
 # need_libclang: bindgen (through the v4l crate) reads the kernel's headers with libclang, whatever its version
