@@ -23,6 +23,9 @@ pub struct Conv {
     pub(super) tile_rows: usize,
     /// Cell offset of each input channel and tap from an output's first tap.
     pub(super) offsets: Vec<isize>,
+    /// Bytes from each offset to the next.
+    #[cfg_attr(not(target_arch = "aarch64"), allow(dead_code))]
+    pub(super) deltas: Vec<isize>,
     /// `[channels / tile_rows][offsets][tile_rows]`.
     pub(super) weights: Aligned<f32>,
     /// As many as the tiles have rows.
@@ -62,6 +65,12 @@ pub(super) fn tap_offsets(window: &Window, grids: usize, grid: &Grid) -> Vec<isi
         }
     }
     offsets
+}
+
+/// Bytes from each offset to the next; the last has none.
+pub(super) fn deltas(offsets: &[isize], cell_bytes: isize) -> Vec<isize> {
+    let next = offsets.iter().skip(1).chain(offsets.last());
+    offsets.iter().zip(next).map(|(from, to)| (to - from) * cell_bytes).collect()
 }
 
 /// One call's runs of outputs: `count` runs of `len` positions.
@@ -121,7 +130,7 @@ const MOST_LANES: usize = 16;
 
 /// Positions that are computed for all channels before the next ones, so that their activations stay in the second-level
 /// cache while the weights stream past.
-const CHUNK_POSITIONS: usize = 192;
+pub(super) const CHUNK_POSITIONS: usize = 192;
 
 impl Kernels {
     /// Packs `weights` (`[channels][source channels][rows][columns]`) and `bias` (one a channel, or none) of a convolution
@@ -144,12 +153,14 @@ impl Kernels {
         }
         let mut biases = Aligned::zeroed(channels.next_multiple_of(rows));
         biases[..bias.len()].copy_from_slice(bias);
+        let offsets = tap_offsets(window, source.channels, &source.grid);
         Conv {
             window: *window,
             source: *source,
             channels,
             tile_rows: rows,
-            offsets: tap_offsets(window, source.channels, &source.grid),
+            deltas: deltas(&offsets, size_of::<f32>() as isize),
+            offsets,
             weights: packed,
             bias: biases,
             clamp,

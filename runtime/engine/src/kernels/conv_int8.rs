@@ -7,7 +7,7 @@
 use std::ops::Range;
 
 use super::aligned::Aligned;
-use super::conv::{Runs, tap_offsets};
+use super::conv::{Runs, deltas, tap_offsets};
 use super::simd::Simd;
 use super::{Kernels, Window};
 use crate::layout::{Grid, LANES, Quads, SLACK_CELLS};
@@ -81,6 +81,9 @@ pub(crate) trait Dot {
 /// What a tile multiplies.
 pub(crate) struct Taps<'a> {
     pub offsets: &'a [isize],
+    /// Bytes from each offset to the next; `src` is at the first.
+    #[cfg_attr(not(target_arch = "aarch64"), allow(dead_code))]
+    pub deltas: &'a [isize],
     pub weights: *const i8,
     pub bias: *const i32,
     pub src: *const i8,
@@ -142,6 +145,8 @@ pub struct ConvInt8 {
     channels: usize,
     core: Core,
     offsets: Vec<isize>,
+    /// Bytes from each offset to the next.
+    deltas: Vec<isize>,
     weights: Aligned<i8>,
     bias: Aligned<i32>,
     scale: Aligned<f32>,
@@ -237,6 +242,7 @@ impl Kernels {
             source: *source,
             channels,
             core,
+            deltas: deltas(&offsets, LANES as isize),
             offsets,
             weights: packed,
             bias: biases,
@@ -294,20 +300,49 @@ pub(super) unsafe fn conv<D: Dot>(call: &ConvCall<'_>) {
     }
 }
 
+/// What a tile needs of a call. A copy of it, which no store can change, so that all of it may stay in registers.
+#[derive(Clone, Copy)]
+struct Fixed<'a> {
+    offsets: &'a [isize],
+    deltas: &'a [isize],
+    weights: *const i8,
+    bias: *const i32,
+    scale: *const f32,
+    stride: usize,
+    finish: Finish,
+    channels: usize,
+    dst_plane: usize,
+}
+
 #[inline(always)]
 unsafe fn runs<D: Dot, const STRIDE: usize>(call: &ConvCall<'_>) {
-    let right = call.conv.window.stride[1];
-    for run in 0..call.runs.count {
-        for first in (0..call.runs.len).step_by(CHUNK_POSITIONS) {
-            let end = call.runs.len.min(first + CHUNK_POSITIONS);
-            for m in (0..call.channels).step_by(D::PACKING.rows) {
+    let conv = call.conv;
+    let right = conv.window.stride[1];
+    // SAFETY: the caller's: the weights, biases and scales from the first channel on are there.
+    let fixed = unsafe {
+        Fixed {
+            offsets: &conv.offsets,
+            deltas: &conv.deltas,
+            weights: conv.weights.as_ptr().add(call.first_channel * conv.offsets.len() * LANES),
+            bias: conv.bias.as_ptr().add(call.first_channel),
+            scale: conv.scale.as_ptr().add(call.first_channel),
+            stride: right,
+            finish: conv.finish,
+            channels: call.channels,
+            dst_plane: call.dst_plane,
+        }
+    };
+    let Runs { count, len, src_step, dst_step } = call.runs;
+    for run in 0..count {
+        for first in (0..len).step_by(CHUNK_POSITIONS) {
+            let end = len.min(first + CHUNK_POSITIONS);
+            for m in (0..fixed.channels).step_by(D::PACKING.rows) {
                 let mut x = first;
                 while x < end {
                     // SAFETY: the caller's: position x of the run and channel m exist.
                     unsafe {
-                        let src = call.src.add((run * call.runs.src_step + x * right) * LANES);
-                        let to = m / LANES * call.dst_plane + run * call.runs.dst_step + x;
-                        let dst = call.dst.add(to * LANES);
+                        let src = call.src.add((run * src_step + x * right) * LANES);
+                        let dst = call.dst.add((m / LANES * fixed.dst_plane + run * dst_step + x) * LANES);
                         // Four vectors are two and two rather than three and one.
                         let vectors = match (end - x).div_ceil(D::S::LANES) {
                             1 => 1,
@@ -315,9 +350,9 @@ unsafe fn runs<D: Dot, const STRIDE: usize>(call: &ConvCall<'_>) {
                             _ => 2,
                         };
                         match vectors {
-                            1 => tile::<D, 1, STRIDE>(call, src, dst, m, end - x),
-                            2 => tile::<D, 2, STRIDE>(call, src, dst, m, end - x),
-                            _ => tile::<D, 3, STRIDE>(call, src, dst, m, end - x),
+                            1 => tile::<D, 1, STRIDE>(fixed, src, dst, m, end - x),
+                            2 => tile::<D, 2, STRIDE>(fixed, src, dst, m, end - x),
+                            _ => tile::<D, 3, STRIDE>(fixed, src, dst, m, end - x),
                         }
                         x += vectors * D::S::LANES;
                     }
@@ -327,42 +362,41 @@ unsafe fn runs<D: Dot, const STRIDE: usize>(call: &ConvCall<'_>) {
     }
 }
 
-#[allow(clippy::needless_range_loop)] // v is a column of `sums`
 /// One tile: the channels from `m` on by `NV` vectors, of which `count` positions exist.
 #[inline(always)]
+#[allow(clippy::needless_range_loop)] // v is a column of `sums`
 unsafe fn tile<D: Dot, const NV: usize, const STRIDE: usize>(
-    call: &ConvCall<'_>,
+    fixed: Fixed<'_>,
     src: *const i8,
     dst: *mut i8,
     m: usize,
     count: usize,
 ) {
-    let (conv, channel) = (call.conv, call.first_channel + m);
     // SAFETY: the caller's: the tile's weights, biases and scales are whole; blocks of channels beyond the last are left out.
     unsafe {
         let taps = Taps {
-            offsets: &conv.offsets,
-            weights: conv.weights.as_ptr().add(channel * conv.offsets.len() * LANES),
-            bias: conv.bias.as_ptr().add(channel),
+            offsets: fixed.offsets,
+            deltas: fixed.deltas,
+            weights: fixed.weights.add(m * fixed.offsets.len() * LANES),
+            bias: fixed.bias.add(m),
             src,
-            stride: conv.window.stride[1],
+            stride: fixed.stride,
             count,
         };
         let sums = D::tile::<NV, STRIDE>(&taps);
+        let whole = m + D::PACKING.rows <= fixed.channels && count >= NV * D::S::LANES;
         for block in 0..D::PACKING.rows / LANES {
-            if m + block * LANES >= call.channels {
-                return;
-            }
-            let scale = conv.scale.as_ptr().add(channel + block * LANES);
+            let scale = fixed.scale.add(m + block * LANES);
             for v in 0..NV {
                 let x = v * D::S::LANES;
-                if x >= count {
-                    break;
-                }
                 let rows = [0, 1, 2, 3].map(|r| sums[block * LANES + r][v]);
-                let cells = D::S::requantise(rows, scale, &conv.finish);
-                let to = dst.add((block * call.dst_plane + x) * LANES);
-                put_cells::<D::S>(to, cells, count - x);
+                let cells = D::S::requantise(rows, scale, &fixed.finish);
+                let to = dst.wrapping_add((block * fixed.dst_plane + x) * LANES);
+                if whole {
+                    D::S::store_i(to.cast(), cells);
+                } else if m + block * LANES < fixed.channels && x < count {
+                    put_cells::<D::S>(to, cells, count - x);
+                }
             }
         }
     }

@@ -7,6 +7,7 @@
 
 use super::Kernels;
 use super::aligned::Aligned;
+use super::conv::deltas;
 use super::conv_int8::{Dot, Packing, Sums, Taps};
 use super::simd::Simd;
 use crate::layout::{Grid, LANES, Quads, SLACK_CELLS};
@@ -18,6 +19,8 @@ pub struct BankInt8 {
     rows: usize,
     core: Core,
     offsets: Vec<isize>,
+    /// Bytes from each offset to the next.
+    deltas: Vec<isize>,
     weights: Aligned<i8>,
     bias: Aligned<i32>,
     offset: Aligned<f32>,
@@ -85,6 +88,7 @@ impl Kernels {
             rows: count,
             core,
             weights: Aligned::zeroed(padded(count, packing) * offsets.len() * LANES),
+            deltas: deltas(&offsets, LANES as isize),
             offsets,
             bias: Aligned::zeroed(padded(count, packing)),
             offset: Aligned::zeroed(padded(count, packing)),
@@ -173,6 +177,7 @@ unsafe fn vectors<D: Dot, const NV: usize, const INDEX: bool>(call: &SearchCall<
         for first in (0..bank.rows).step_by(rows) {
             let taps = Taps {
                 offsets: &bank.offsets,
+                deltas: &bank.deltas,
                 weights: bank.weights.as_ptr().add(first * bank.offsets.len() * LANES),
                 bias: bank.bias.as_ptr().add(first),
                 src: call.src.add(x * LANES),

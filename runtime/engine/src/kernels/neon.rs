@@ -45,8 +45,8 @@ impl Simd for Neon {
             vbslq_f32(vcgtq_f32(a, b), x, y);
         fn load_pair(p: *const f32) -> float32x2_t = vld1_f32(p);
         fn load_even_odd(p: *const f32) -> (float32x4_t, float32x4_t) = {
-            let (a, b) = (vld1q_f32(p), vld1q_f32(p.add(4)));
-            (vuzp1q_f32(a, b), vuzp2q_f32(a, b))
+            let float32x4x2_t(even, odd) = vld2q_f32(p);
+            (even, odd)
         };
         fn interleave(a: float32x4_t, b: float32x4_t) -> (float32x4_t, float32x4_t) =
             (vzip1q_f32(a, b), vzip2q_f32(a, b));

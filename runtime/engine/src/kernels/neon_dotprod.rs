@@ -7,6 +7,7 @@ use super::conv_int8::{Dot, MOST_ROWS, MOST_VECTORS, Packing, Sums, Taps, cells}
 use super::depthwise_int8::{self, Depth, POSITIONS, Tile};
 use super::neon::{Neon, TURN};
 use super::neon_int8::put;
+use super::neon_taps::{self, Walk};
 
 /// Adds to each lane the dot product of its four bytes of `x` with the four bytes at `LANE` of `w`.
 #[inline(always)]
@@ -39,8 +40,18 @@ impl Dot for DotprodDot {
         // SAFETY: the trait's.
         unsafe {
             let mut sums = [[vdupq_n_s32(0); MOST_VECTORS]; MOST_ROWS];
-            for (r, row) in sums.iter_mut().enumerate() {
-                *row = [vdupq_n_s32(*taps.bias.add(r)); MOST_VECTORS];
+            for half in 0..2 {
+                let bias = vld1q_s32(taps.bias.add(4 * half));
+                sums[4 * half] = [vdupq_laneq_s32::<0>(bias); MOST_VECTORS];
+                sums[4 * half + 1] = [vdupq_laneq_s32::<1>(bias); MOST_VECTORS];
+                sums[4 * half + 2] = [vdupq_laneq_s32::<2>(bias); MOST_VECTORS];
+                sums[4 * half + 3] = [vdupq_laneq_s32::<3>(bias); MOST_VECTORS];
+            }
+            if STRIDE == 1 || STRIDE == 2 {
+                let (src, weights) = (taps.src.offset(taps.offsets[0] * 4).cast(), taps.weights.cast());
+                let walk = Walk { src, deltas: taps.deltas.as_ptr(), weights, taps: taps.offsets.len() };
+                neon_taps::dots::<NV, STRIDE>(&mut sums, walk);
+                return sums;
             }
             let mut weights = taps.weights.cast::<i32>();
             for &offset in taps.offsets {
@@ -108,6 +119,7 @@ impl Depth for DotprodDepth {
                 let mut sums = [[bias; 4]; ROWS];
                 for r in 0..(ROWS - 1) * STRIDE + K {
                     let row = tile.cells(r, x * STRIDE);
+                    #[allow(clippy::needless_range_loop)] // two arrays at once
                     for g in 0..groups {
                         let from = row.add(g * 16);
                         let turned = [

@@ -9,16 +9,8 @@ use std::arch::asm;
 use super::conv_int8::{Dot, Finish, MOST_ROWS, MOST_VECTORS, Packing, Sums, Taps, cells};
 use super::depthwise_int8::{self, Depth, POSITIONS, Tile};
 use super::neon::Neon;
-
-/// Each lane in all lanes.
-#[inline(always)]
-unsafe fn repeated(w: int32x4_t) -> [int8x16_t; 4] {
-    // SAFETY: no pointer is involved.
-    unsafe {
-        let all = [vdupq_laneq_s32::<0>(w), vdupq_laneq_s32::<1>(w), vdupq_laneq_s32::<2>(w), vdupq_laneq_s32::<3>(w)];
-        all.map(|lanes| opaque(vreinterpretq_s8_s32(lanes)))
-    }
-}
+use super::neon_pairs;
+use super::neon_taps::Walk;
 
 /// The same register. Knowing that both halves are alike, the compiler would move the other operand's upper half down instead
 /// of multiplying the upper halves where they are (`smull2`).
@@ -35,7 +27,7 @@ pub(crate) struct NeonDot;
 
 impl Dot for NeonDot {
     type S = Neon;
-    const PACKING: Packing = Packing { rows: 4, step: 2, eights: false, shift: 0, takes_least: false };
+    const PACKING: Packing = Packing { rows: 4, step: 2, eights: true, shift: 0, takes_least: false };
     const VECTORS: usize = 2;
 
     #[inline(always)]
@@ -43,36 +35,54 @@ impl Dot for NeonDot {
         // SAFETY: the trait's.
         unsafe {
             // Two sums a position, to be added in the end, so two registers for four positions.
-            let mut pairs = [[[vdupq_n_s32(0); 2]; NV]; 4];
-            let mut weights = taps.weights.cast::<i32>();
-            for both in taps.offsets.chunks_exact(2) {
-                let (first, second) = (taps.src.offset(both[0] * 4), taps.src.offset(both[1] * 4));
-                let mut x = [[vdupq_n_s8(0); 2]; NV];
-                for (v, x) in x.iter_mut().enumerate() {
-                    x[0] = vreinterpretq_s8_s32(cells::<Neon, STRIDE>(taps, first, v));
-                    x[1] = vreinterpretq_s8_s32(cells::<Neon, STRIDE>(taps, second, v));
-                }
-                let w = [repeated(vld1q_s32(weights)), repeated(vld1q_s32(weights.add(4)))];
-                for (r, row) in pairs.iter_mut().enumerate() {
-                    let (w0, w1) = (w[0][r], w[1][r]);
-                    for v in 0..NV {
-                        let low = vmull_s8(vget_low_s8(x[v][0]), vget_low_s8(w0));
-                        let low = vmlal_s8(low, vget_low_s8(x[v][1]), vget_low_s8(w1));
-                        let high = vmlal_high_s8(vmull_high_s8(x[v][0], w0), x[v][1], w1);
-                        row[v][0] = vpadalq_s16(row[v][0], low);
-                        row[v][1] = vpadalq_s16(row[v][1], high);
-                    }
-                }
-                weights = weights.add(8);
+            let mut pairs = [[vdupq_n_s32(0); 4]; 4];
+            let (bias, zero) = (vld1q_s32(taps.bias), vdupq_n_s32(0));
+            let low = vreinterpretq_s64_s32(vzip1q_s32(bias, zero));
+            let high = vreinterpretq_s64_s32(vzip2q_s32(bias, zero));
+            pairs[0] = [vreinterpretq_s32_s64(vdupq_laneq_s64::<0>(low)); 4];
+            pairs[1] = [vreinterpretq_s32_s64(vdupq_laneq_s64::<1>(low)); 4];
+            pairs[2] = [vreinterpretq_s32_s64(vdupq_laneq_s64::<0>(high)); 4];
+            pairs[3] = [vreinterpretq_s32_s64(vdupq_laneq_s64::<1>(high)); 4];
+            if STRIDE == 1 || STRIDE == 2 {
+                let (src, weights) = (taps.src.offset(taps.offsets[0] * 4).cast(), taps.weights.cast());
+                let walk = Walk { src, deltas: taps.deltas.as_ptr(), weights, taps: taps.offsets.len() };
+                neon_pairs::pairs::<NV, STRIDE>(&mut pairs, walk);
+            } else {
+                apart::<NV>(taps, &mut pairs);
             }
             let mut sums = [[vdupq_n_s32(0); MOST_VECTORS]; MOST_ROWS];
             for (r, row) in pairs.iter().enumerate() {
-                let bias = vdupq_n_s32(*taps.bias.add(r));
-                for (v, halves) in row.iter().enumerate() {
-                    sums[r][v] = vaddq_s32(vpaddq_s32(halves[0], halves[1]), bias);
+                for v in 0..NV {
+                    sums[r][v] = vpaddq_s32(row[2 * v], row[2 * v + 1]);
                 }
             }
             sums
+        }
+    }
+}
+
+/// The sums where the cells are neither neighbours nor every second one.
+#[inline(always)]
+unsafe fn apart<const NV: usize>(taps: &Taps<'_>, pairs: &mut [[int32x4_t; 4]; 4]) {
+    // SAFETY: `Dot::tile`'s.
+    unsafe {
+        let mut weights = taps.weights.cast::<i32>();
+        for both in taps.offsets.chunks_exact(2) {
+            for v in 0..NV {
+                let first = cells::<Neon, 0>(taps, taps.src.offset(both[0] * 4), v);
+                let second = cells::<Neon, 0>(taps, taps.src.offset(both[1] * 4), v);
+                let (first, second) = (vreinterpretq_s8_s32(first), vreinterpretq_s8_s32(second));
+                for (r, row) in pairs.iter_mut().enumerate() {
+                    let w0 = opaque(vreinterpretq_s8_s32(vld1q_dup_s32(weights.add(2 * r))));
+                    let w1 = opaque(vreinterpretq_s8_s32(vld1q_dup_s32(weights.add(2 * r + 1))));
+                    let low =
+                        vmlal_s8(vmull_s8(vget_low_s8(first), vget_low_s8(w0)), vget_low_s8(second), vget_low_s8(w1));
+                    let high = vmlal_high_s8(vmull_high_s8(first, w0), second, w1);
+                    row[2 * v] = vpadalq_s16(row[2 * v], low);
+                    row[2 * v + 1] = vpadalq_s16(row[2 * v + 1], high);
+                }
+            }
+            weights = weights.add(8);
         }
     }
 }

@@ -36,8 +36,15 @@ unsafe fn outputs<S: Simd>(call: &Call<i8, i8>, mut each: impl FnMut(*const i8, 
 #[inline(always)]
 unsafe fn taps<S: Simd>(call: &Call<i8, i8>, src: *const i8, count: usize, mut each: impl FnMut(S::I)) {
     let window = &call.window;
-    let taps =
-        Taps { offsets: &[], weights: std::ptr::null(), bias: std::ptr::null(), src, stride: window.stride[1], count };
+    let taps = Taps {
+        offsets: &[],
+        deltas: &[],
+        weights: std::ptr::null(),
+        bias: std::ptr::null(),
+        src,
+        stride: window.stride[1],
+        count,
+    };
     for i in 0..window.kernel[0] {
         for j in 0..window.kernel[1] {
             // SAFETY: the caller's: the tap lies within the checked span.

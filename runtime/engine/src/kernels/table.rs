@@ -186,6 +186,24 @@ compile!(avx512, crate::kernels::x86_avx512::Avx512, 3 x 4 pairs, 4 x 3 conv, 4 
 #[cfg(target_arch = "aarch64")]
 compile!(neon, crate::kernels::neon::Neon, 2 x 6 pairs, 4 x 3 conv, 4 rows, #[target_feature(enable = "neon")]);
 
+/// What NEON has in assembly.
+#[cfg(target_arch = "aarch64")]
+mod neon_assembly {
+    use super::{Isa, Kernels, conv};
+    use crate::kernels::neon_conv;
+
+    #[target_feature(enable = "neon")]
+    unsafe fn convolve(call: &conv::ConvCall<'_>) {
+        // SAFETY: the caller's contract is the body's; the attribute brings the instruction set.
+        unsafe { neon_conv::conv(call) }
+    }
+
+    pub(super) fn table(isa: Isa) -> Kernels {
+        let conv_cores = conv::Cores { tile_rows: neon_conv::TILE_ROWS, run: convolve };
+        Kernels { conv_cores, ..super::neon::table(isa) }
+    }
+}
+
 /// Compiles the int8 kernels that live from a dot product.
 macro_rules! compile_dot {
     ($module:ident, $dot:ty, $depth:ty, $(#[$attribute:meta])*) => {
@@ -263,7 +281,7 @@ impl Kernels {
             #[cfg(target_arch = "x86_64")]
             Isa::Avx512 | Isa::Vnni => avx512::table(isa),
             #[cfg(target_arch = "aarch64")]
-            Isa::Neon | Isa::Dotprod | Isa::Fp16 | Isa::I8mm => neon::table(isa),
+            Isa::Neon | Isa::Dotprod | Isa::Fp16 | Isa::I8mm => neon_assembly::table(isa),
             _ => portable::table(isa),
         };
         (table.conv_int8_core, table.depthwise_int8_core, table.nearest_int8_core) = dot(isa);
