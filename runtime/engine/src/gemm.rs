@@ -364,4 +364,15 @@ mod tests {
             }
         }
     }
+
+    /// An assembler that is too old drops kernels from tract's build without a word, and tract's own choice on ARMv9 is a tier
+    /// that is slower than these: ours names its tiles, and all of them have to be there.
+    #[cfg(target_arch = "aarch64")]
+    #[test]
+    fn every_arm_tile_was_built_and_none_is_of_another_tier() {
+        let tiles = f32_tiles(Isa::Neon);
+        let sizes: Vec<[usize; 2]> = tiles.iter().map(|t| [t.mr, t.nr]).collect();
+        assert_eq!(sizes, [[8, 8], [12, 8], [16, 4], [24, 4]], "{tiles:?}");
+        assert!(tiles.iter().all(|t| t.name.starts_with("arm64simd")), "{tiles:?}");
+    }
 }

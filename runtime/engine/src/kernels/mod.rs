@@ -19,6 +19,8 @@ mod conv_int8;
 mod conv_int8_tests;
 mod depthwise;
 mod depthwise_int8;
+#[cfg(test)]
+mod digest_tests;
 mod elementwise_int8;
 mod isa;
 mod nearest;
@@ -37,6 +39,8 @@ mod neon_int8;
 mod neon_pairs;
 #[cfg(target_arch = "aarch64")]
 mod neon_taps;
+#[cfg(all(test, target_arch = "aarch64"))]
+mod neon_tests;
 mod pool;
 mod pool_int8;
 mod portable;
