@@ -1,7 +1,5 @@
 //! A source takes no memory after its first frame.
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
 use std::time::Duration;
 
 use jidoka_capture::health::{Gauge, Limits, Watch};
@@ -9,26 +7,7 @@ use jidoka_capture::{
     FaultPlan, Faulty, FrameFault, FrameSource, Recorder, Recording, Replay, ReplayConfig, Synthetic, SyntheticConfig,
     images,
 };
-
-struct Counting;
-
-thread_local! {
-    static TAKEN: Cell<u64> = const { Cell::new(0) };
-}
-
-// SAFETY: every call is passed on to the system's allocator unchanged; the counter is thread-local and takes no memory.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        TAKEN.with(|taken| taken.set(taken.get() + 1));
-        // SAFETY: the caller keeps GlobalAlloc's contract.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        // SAFETY: the caller keeps GlobalAlloc's contract.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-}
+use jidoka_test_support::{Counting, allocations};
 
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
@@ -42,7 +21,7 @@ fn check(what: &str, source: &mut dyn FrameSource) {
     let mut gauge = Gauge::new(source.geometry(), None).expect("fits");
     let mut watch = Watch::new(Limits::default());
     while source.next(Duration::ZERO).is_err() {}
-    let before = TAKEN.with(Cell::get);
+    let before = allocations();
     let mut frames = 0;
     while frames < 30 {
         match source.next(Duration::ZERO) {
@@ -53,7 +32,7 @@ fn check(what: &str, source: &mut dyn FrameSource) {
             Err(fault) => assert_ne!(fault, FrameFault::EndOfStream, "{what}"),
         }
     }
-    assert_eq!(TAKEN.with(Cell::get) - before, 0, "allocations by {what}");
+    assert_eq!(allocations() - before, 0, "allocations by {what}");
 }
 
 #[test]
@@ -74,7 +53,7 @@ fn sources_take_no_memory_while_they_run() {
     let again = |path| ReplayConfig { repeat: true, ..ReplayConfig::new(path) };
     check("replay", &mut Replay::open(&again(folder.path().to_path_buf())).expect("opens"));
     check("a recording", &mut Recording::open(&again(recorded)).expect("opens"));
-    let before = TAKEN.with(Cell::get);
+    let before = allocations();
     drop(vec![1u8; 3]);
-    assert_eq!(TAKEN.with(Cell::get) - before, 1, "the counter counts");
+    assert_eq!(allocations() - before, 1, "the counter counts");
 }

@@ -5,50 +5,18 @@ mod common;
 mod nets;
 
 use jidoka_engine::{Options, Session};
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
-
-struct Counting;
-
-thread_local! {
-    static COUNT: Cell<u64> = const { Cell::new(0) };
-}
-
-fn count() {
-    // Gone only while the thread ends.
-    let _ = COUNT.try_with(|c| c.set(c.get() + 1));
-}
-
-// SAFETY: hands everything to the system's allocator.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        count();
-        // SAFETY: the caller's promise.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
-        // SAFETY: the caller's promise.
-        unsafe { System.dealloc(block, layout) }
-    }
-
-    unsafe fn realloc(&self, block: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        count();
-        // SAFETY: the caller's promise.
-        unsafe { System.realloc(block, layout, size) }
-    }
-}
+use jidoka_test_support::{Counting, allocations};
 
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
-fn allocations(session: &mut Session) -> u64 {
-    let before = COUNT.with(Cell::get);
+fn allocations_of(session: &mut Session) -> u64 {
+    let before = allocations();
     for _ in 0..3 {
         session.run().expect("runs");
         std::hint::black_box(session.output(0).as_f32());
     }
-    COUNT.with(Cell::get) - before
+    allocations() - before
 }
 
 #[test]
@@ -63,7 +31,7 @@ fn a_run_allocates_nothing() {
         for threads in [1, 2] {
             let options = Options { threads, strict: true, ..Options::default() };
             let (mut session, _) = common::ours(&proto, &input, &options);
-            assert_eq!(allocations(&mut session), 0, "{name}, {threads} threads");
+            assert_eq!(allocations_of(&mut session), 0, "{name}, {threads} threads");
         }
     }
 }
@@ -74,13 +42,13 @@ fn random_graphs_allocate_nothing() {
         let (proto, shape) = nets::random(seed);
         let input = common::Random(seed).floats(shape.iter().product(), 1.0);
         let (mut session, _) = common::ours(&proto, &input, &Options { strict: true, ..Options::default() });
-        assert_eq!(allocations(&mut session), 0, "seed {seed}");
+        assert_eq!(allocations_of(&mut session), 0, "seed {seed}");
     }
 }
 
 #[test]
 fn the_counter_counts() {
-    let before = COUNT.with(Cell::get);
+    let before = allocations();
     std::hint::black_box(Vec::<u8>::with_capacity(10));
-    assert!(COUNT.with(Cell::get) > before);
+    assert!(allocations() > before);
 }
