@@ -85,3 +85,28 @@ impl Programs {
         })
     }
 }
+
+/// The example `pins_board` of `jidoka-pins` for the board: every way to a GPIO line, tried on real drivers.
+///
+/// # Errors
+/// [`Unavailable`] with the reason.
+pub fn pins_program() -> Result<PathBuf, Unavailable> {
+    let folder = Programs::find()?.inspector;
+    let program = folder.with_file_name("examples").join("pins_board");
+    if program.is_file() { Ok(program) } else { Err(Unavailable(format!("{} does not exist", program.display()))) }
+}
+
+/// Boots `board` (see `tests/board/boot`) and runs a shell script there with `program` in its path.
+///
+/// # Errors
+/// When `tests/board/boot` cannot be started.
+pub fn boot_script(board: &str, program: &Path, script: &str, limit_s: u32) -> std::io::Result<Boot> {
+    let output = Command::new(root().join("tests/board/boot"))
+        .args(["-t", &limit_s.to_string(), "-f"])
+        .arg(program)
+        .args([board, "sh", "-c", script])
+        .stdin(Stdio::null())
+        .stderr(Stdio::inherit())
+        .output()?;
+    Ok(Boot { code: output.status.code().unwrap_or(-1), output: String::from_utf8_lossy(&output.stdout).into_owned() })
+}

@@ -3,7 +3,7 @@
 //! Run on a machine (or emulated board) whose GPIO lines may be driven at will:
 //!
 //! ```text
-//! pins_board sim v2|sysfs LABEL SYSFS_DIR   gpio-sim lines LAB0..LAB7 of chip LABEL; SYSFS_DIR has sim_gpioN/{value,pull}
+//! pins_board sim v2|sysfs LABEL SYSFS_DIR   gpio-sim lines SIM0..SIM7 of chip LABEL; SYSFS_DIR has sim_gpioN/{value,pull}
 //! pins_board plain v1|v2|sysfs LABEL OFFSET any chip: sets and reads back LABEL:OFFSET and OFFSET+1, LABEL:OFFSET must be free
 //! pins_board watch v1|v2|sysfs LINE         waits for somebody to pulse LINE: both edges, their times
 //! pins_board hold LINE                      drives LINE high and waits to be killed
@@ -12,8 +12,6 @@
 //!
 //! Prints a line for each thing checked and ends with status 1 at the first that fails.
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
 use std::fs;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -22,28 +20,9 @@ use std::time::{Duration, Instant};
 
 use embedded_hal::digital::{InputPin, OutputPin, PinState};
 use jidoka_pins::{Backend, Bias, Edge, EdgeEvent, Edges, Error, Gpio, InputSpec, Options, Output, OutputSpec, Trip};
+use jidoka_test_support::{Counting, allocations};
 
-/// Counts this thread's allocations, so that "setting a line allocates nothing" is checked on real drivers.
-struct Counting;
-
-thread_local! {
-    static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
-}
-
-// SAFETY: every call goes to the system allocator unchanged; the counter is a plain thread-local cell that allocates nothing.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        ALLOCATIONS.with(|count| count.set(count.get() + 1));
-        // SAFETY: the caller keeps `alloc`'s contract, which is the system allocator's.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        // SAFETY: the pointer came from `System.alloc` with this layout.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-}
-
+/// "Setting a line allocates nothing" is checked on real drivers.
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
@@ -141,8 +120,8 @@ fn sim(backend: &str, label: &str, dir: &Path) -> Outcome {
 }
 
 fn outputs(gpio: &Gpio, label: &str, bench: &Bench) -> Outcome {
-    let normal = OutputSpec::new(&format!("{label}/LAB0"));
-    let inverted = OutputSpec { active_low: true, ..OutputSpec::new("LAB1") };
+    let normal = OutputSpec::new(&format!("{label}/SIM0"));
+    let inverted = OutputSpec { active_low: true, ..OutputSpec::new("SIM1") };
     let safe_high = OutputSpec { safe: PinState::High, ..OutputSpec::new(&format!("{label}:2")) };
     let mut outputs = gpio.outputs(&[normal, inverted, safe_high])?;
     let levels = || -> Result<[bool; 3], std::io::Error> { Ok([bench.level(0)?, bench.level(1)?, bench.level(2)?]) };
@@ -166,26 +145,26 @@ fn outputs(gpio: &Gpio, label: &str, bench: &Bench) -> Outcome {
     expect(outputs[0].set_high().is_err() && !bench.level(0)?, "and keeps them so")?;
     drop((outputs, trip));
 
-    let mut outputs = gpio.outputs(&[OutputSpec::new("LAB0")])?;
+    let mut outputs = gpio.outputs(&[OutputSpec::new("SIM0")])?;
     outputs[0].set_high()?;
     drop(outputs);
     expect(!bench.level(0)?, "a dropped output is safe, and its line can be had again")
 }
 
 fn allocation_free(output: &mut Output) -> Outcome {
-    let before = ALLOCATIONS.get();
+    let before = allocations();
     for _ in 0..100 {
         output.set_high()?;
         output.set_low()?;
     }
-    expect(ALLOCATIONS.get() == before, "setting a line 200 times allocates nothing")
+    expect(allocations() == before, "setting a line 200 times allocates nothing")
 }
 
 fn edges(gpio: &Gpio, label: &str, bench: &Bench) -> Outcome {
     for line in [3, 4] {
         bench.pull(line, false)?;
     }
-    let specs = [InputSpec::new(&format!("{label}/LAB3")), InputSpec { active_low: true, ..InputSpec::new("LAB4") }];
+    let specs = [InputSpec::new(&format!("{label}/SIM3")), InputSpec { active_low: true, ..InputSpec::new("SIM4") }];
     let mut input = gpio.edges(&specs, Edges::Both)?;
     expect(input.wait(Duration::ZERO)?.is_none(), "no edge before anything moved")?;
     expect(!input.is_active(0)? && input.is_active(1)?, "levels of edge lines, active-low included")?;
@@ -194,7 +173,7 @@ fn edges(gpio: &Gpio, label: &str, bench: &Bench) -> Outcome {
         bench.pull(line, up)?;
         let event = input.wait(Duration::from_secs(10))?.ok_or("no edge came")?;
         let expected = if line == 3 { (0, if up { Edge::Rising } else { Edge::Falling }) } else { (1, Edge::Falling) };
-        expect((event.line, event.edge) == expected, &format!("edge of LAB{line}: {:?}", event.edge))?;
+        expect((event.line, event.edge) == expected, &format!("edge of SIM{line}: {:?}", event.edge))?;
         expect(
             event.lost == 0 && event.at >= before && event.at <= monotonic(),
             "stamped on CLOCK_MONOTONIC, none lost",
@@ -204,7 +183,7 @@ fn edges(gpio: &Gpio, label: &str, bench: &Bench) -> Outcome {
     if gpio.backend() == Backend::V2 {
         queued_edges(gpio, bench)?;
     }
-    let mut rising = gpio.edges(&[InputSpec::new("LAB3")], Edges::Rising)?;
+    let mut rising = gpio.edges(&[InputSpec::new("SIM3")], Edges::Rising)?;
     bench.pull(3, true)?;
     let first = rising.wait(Duration::from_secs(10))?.ok_or("no edge came")?;
     bench.pull(3, false)?;
@@ -215,7 +194,7 @@ fn edges(gpio: &Gpio, label: &str, bench: &Bench) -> Outcome {
 /// Edges that the kernel queues while nobody waits are all there, and their time stamps tell the order over all lines.
 /// (`gpiocdev` 0.8's own `read_edge_event` throws away all but the first of what is queued; `v2::EventBuffer` does not.)
 fn queued_edges(gpio: &Gpio, bench: &Bench) -> Outcome {
-    let specs: Vec<InputSpec> = ["LAB3", "LAB4", "LAB5"].map(InputSpec::new).to_vec();
+    let specs: Vec<InputSpec> = ["SIM3", "SIM4", "SIM5"].map(InputSpec::new).to_vec();
     [3, 4, 5].iter().try_for_each(|line| bench.pull(*line, false))?;
     let mut input = gpio.edges(&specs, Edges::Rising)?;
     for line in [4, 3, 5] {
@@ -236,8 +215,8 @@ fn queued_edges(gpio: &Gpio, bench: &Bench) -> Outcome {
 }
 
 fn levels(gpio: &Gpio, label: &str, bench: &Bench) -> Outcome {
-    let mut input = gpio.input(&InputSpec::new(&format!("{label}/LAB5")))?;
-    let mut inverted = gpio.input(&InputSpec { active_low: true, ..InputSpec::new("LAB6") })?;
+    let mut input = gpio.input(&InputSpec::new(&format!("{label}/SIM5")))?;
+    let mut inverted = gpio.input(&InputSpec { active_low: true, ..InputSpec::new("SIM6") })?;
     for up in [true, false] {
         bench.pull(5, up)?;
         bench.pull(6, up)?;
@@ -252,10 +231,10 @@ fn refusals(gpio: &Gpio, label: &str) -> Outcome {
         println!("{error}");
         expect(error.to_string().contains(expected), &format!("\"{line}\" is refused: {expected}"))
     };
-    refused(&format!("{label}/LAB9"), "did you mean \"LAB0\"")?;
-    refused("lba/LAB0", &format!("did you mean \"{label}\"?"))?;
+    refused(&format!("{label}/SIM99"), "did you mean \"SIM9\"")?;
+    refused("smi/SIM0", &format!("did you mean \"{label}\"?"))?;
     refused(&format!("{label}:99"), "no line \"99\"")?;
-    let twice = gpio.outputs(&[OutputSpec::new("LAB0"), OutputSpec::new(&format!("{label}:0"))]);
+    let twice = gpio.outputs(&[OutputSpec::new("SIM0"), OutputSpec::new(&format!("{label}:0"))]);
     expect(matches!(twice, Err(Error::Twice { .. })), "one line under two addresses is refused")
 }
 
@@ -267,7 +246,7 @@ fn start_holder(line: &str) -> Result<Child, Box<dyn std::error::Error>> {
 }
 
 fn taken_and_killed(gpio: &Gpio, label: &str, bench: &Bench) -> Outcome {
-    let line = format!("{label}/LAB7");
+    let line = format!("{label}/SIM7");
     let mut holder = start_holder(&line)?;
     let error = gpio.output(&OutputSpec::new(&line)).map(|_| ()).err().ok_or("a taken line was given out")?;
     println!("{error}");
@@ -292,7 +271,7 @@ fn taken_and_killed(gpio: &Gpio, label: &str, bench: &Bench) -> Outcome {
 }
 
 fn bias(gpio: &Gpio, label: &str) -> Outcome {
-    let line = format!("{label}/LAB6");
+    let line = format!("{label}/SIM6");
     for (bias, up) in [(Bias::PullUp, true), (Bias::PullDown, false)] {
         let mut input = gpio.input(&InputSpec { bias, ..InputSpec::new(&line) })?;
         expect(input.is_high()? == up, &format!("{bias:?} pulls"))?;
