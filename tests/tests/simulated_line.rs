@@ -3,26 +3,7 @@
 //!
 //! Every run is decided by its seed. A failure prints the seed, the shift, the fewest parts that show it, and what happened.
 
-use jidoka_line::{Quorum, RejectTiming, Span, Wiring};
-use jidoka_sim::{Bug, SimConfig, Stats, Trigger, picture, run, run_with_bug};
-
-/// The lines that are simulated: each way to trigger, to wire, and to decide.
-fn lines() -> Vec<(&'static str, SimConfig)> {
-    let example = SimConfig::example();
-    let frames = |frames, rejects| SimConfig { quorum: Quorum { frames, rejects }, ..example.clone() };
-    let ms = Span::from_millis;
-    // As tight as the arithmetic allows: windows and clear spaces fill the whole pitch.
-    let tight = RejectTiming { pulse: ms(42), pitch: ms(60), confirm_within: Some(ms(18)), ..example.timing };
-    vec![
-        ("sensor", example.clone()),
-        ("free running", SimConfig { trigger: Trigger::FreeRun, ..example.clone() }),
-        ("encoder", SimConfig { trigger: Trigger::Encoder, ..example.clone() }),
-        ("energise to pass", SimConfig { wiring: Wiring::EnergiseToPass, ..example.clone() }),
-        ("both frames", frames(2, 1)),
-        ("two of three frames", frames(3, 2)),
-        ("tight", SimConfig { timing: tight, ..example.clone() }),
-    ]
-}
+use jidoka_sim::{Bug, Fault, SimConfig, Stats, hunt, lines, picture, run};
 
 #[track_caller]
 fn check(name: &str, stats: &Stats) {
@@ -81,41 +62,33 @@ fn the_picture_shows_parts_and_pulses() {
     assert!(svg.matches("<circle").count() >= 60 && svg.matches("<rect").count() >= 60);
 }
 
-/// The mutation check: each deliberate bug must be found, on one of the lines, by a promise that it breaks.
+/// Every kind of fault happens on some line: none is left out by mistake.
 #[test]
-fn each_deliberate_bug_is_caught() {
-    let mut missed = Vec::new();
-    for bug in Bug::ALL {
-        let mut caught = None;
-        for (name, config) in lines() {
-            // More bad parts and more faults than usual, so that a bug has every chance to do harm.
-            let config = SimConfig { bad_permille: 200, fault_permille: 60, ..config };
-            let stats = run_with_bug(&config, 0.3, 7, Some(bug)).unwrap_or_else(|errors| panic!("{name}: {errors}"));
-            if let Some(failure) = stats.failure {
-                caught = Some((name, failure));
-                break;
-            }
-        }
-        match caught {
-            Some((name, failure)) => {
-                println!("{bug:?}: {name}: {:?} after {} parts: {}", failure.violation, failure.parts, failure.what);
-            }
-            None => missed.push(bug),
-        }
+fn every_kind_of_fault_happens() {
+    let mut seen = std::collections::BTreeSet::new();
+    for (name, config) in lines() {
+        let config = SimConfig { fault_permille: 100, shift_parts: 1_000, ..config };
+        let stats = run(&config, 0.5, 8).unwrap_or_else(|errors| panic!("{name}: {errors}"));
+        check(name, &stats);
+        seen.extend(stats.faults_by_kind.keys().copied());
     }
-    assert!(missed.is_empty(), "not caught: {missed:?}");
+    let never: Vec<Fault> = Fault::ALL.into_iter().filter(|fault| !seen.contains(fault)).collect();
+    assert!(never.is_empty(), "these faults never happened: {never:?}");
 }
 
-/// A thousand hours at ten parts a second; minutes of CPU even when optimised, so only on request:
-/// `cargo test --release -p jidoka-tests --test simulated_line -- --ignored`.
+/// The mutation check: each deliberate bug must be found, on one of the lines, by a promise that it breaks; and the table in the
+/// documents names each of them.
 #[test]
-#[ignore = "a thousand line-hours: minutes of CPU in release"]
-fn a_thousand_hours() {
-    let lines = lines();
-    let hours = 1_000.0 / lines.len() as f64;
-    for (index, (name, config)) in lines.into_iter().enumerate() {
-        let stats = run(&config, hours, 100 + index as u64).unwrap_or_else(|errors| panic!("{name}: {errors}"));
-        println!("{name}: {} h, {} parts, {} faults", stats.hours, stats.parts, stats.faults);
-        check(name, &stats);
+fn each_deliberate_bug_is_caught() {
+    let table = include_str!("../../docs/SIMULATION.md");
+    let found = hunt(7);
+    let missed: Vec<Bug> = found.iter().filter(|(_, found)| found.is_none()).map(|(bug, _)| *bug).collect();
+    assert!(missed.is_empty(), "not caught: {missed:?}");
+    for (bug, found) in found {
+        let row = format!("| `{bug:?}` | {} |", found.map_or("", |found| found.line));
+        assert!(
+            table.contains(&row),
+            "docs/SIMULATION.md lacks `{row}`; the example `bugs` of jidoka-sim prints the table"
+        );
     }
 }

@@ -40,12 +40,14 @@ pub enum Bug {
     LeavesTwice,
     /// A part judged on too few of its frames passes.
     QuorumOfOne,
+    /// The ejector goes on working while the belt runs backwards.
+    ReversalIgnored,
 }
 
 #[cfg(feature = "mutants")]
 impl Bug {
     /// Each of them.
-    pub const ALL: [Bug; 18] = [
+    pub const ALL: [Bug; 19] = [
         Bug::WindowOffByOne,
         Bug::StaleVerdictAccepted,
         Bug::WrongRecipeAccepted,
@@ -64,6 +66,7 @@ impl Bug {
         Bug::HeartbeatAlways,
         Bug::LeavesTwice,
         Bug::QuorumOfOne,
+        Bug::ReversalIgnored,
     ];
 }
 

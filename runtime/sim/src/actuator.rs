@@ -93,7 +93,11 @@ impl World<'_> {
     pub(crate) fn take_notes(&mut self) {
         while let Some(note) = self.line.take_note() {
             self.audit.note(&note, &mut self.trace);
+            self.scribe.offer(self.now);
+            self.gateway.offer(self.now);
         }
+        let told = self.scribe.accounts_for_all() && self.gateway.accounts_for_all();
+        self.audit.records_told(told, self.now);
     }
 
     /// What the pins did, and what the ejector makes of it: it follows the pin with its lag, give or take its tolerance.
@@ -116,6 +120,9 @@ impl World<'_> {
         if on {
             let stuck = self.now < self.stuck_until;
             self.pulse_since = (!stuck).then_some(acts);
+            if let Some(belt) = &mut self.belt {
+                belt.pulse_begins(acts);
+            }
             self.trace.add(self.now, || Happening::Pulse { on: true });
             return;
         }

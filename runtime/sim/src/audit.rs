@@ -51,6 +51,8 @@ pub enum Violation {
     AlarmCount,
     /// A part was missed and no alarm stood.
     SilentMiss,
+    /// A record was lost between the line and its readers without being counted.
+    RecordLost,
     /// The line was Ready although a stage had missed its deadline.
     ReadyWhileHeld,
 }
@@ -348,6 +350,17 @@ impl Audit {
         match self.wiring {
             Wiring::EnergiseToReject => hit,
             Wiring::EnergiseToPass => !hit,
+        }
+    }
+
+    /// Whether every note was read or counted as lost.
+    pub(crate) fn records_told(&mut self, all: bool, now: u64) {
+        if !all {
+            self.broke(
+                Violation::RecordLost,
+                now,
+                format_args!("a record is neither read, nor waiting, nor counted as lost"),
+            );
         }
     }
 

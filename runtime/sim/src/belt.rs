@@ -37,6 +37,8 @@ pub(crate) struct Belt {
     pub(crate) triggers: VecDeque<Part>,
     pub(crate) alarms: VecDeque<Alarm>,
     last_part_um: i64,
+    /// Run back when the ejector acts next: at this speed, for so long.
+    reverse_at_pulse: Option<(u64, u64)>,
 }
 
 impl Belt {
@@ -64,6 +66,7 @@ impl Belt {
             triggers: VecDeque::new(),
             alarms: VecDeque::new(),
             last_part_um: START_UM,
+            reverse_at_pulse: None,
         }
     }
 
@@ -79,6 +82,13 @@ impl Belt {
     pub(crate) fn reverse(&mut self, speed_um_per_s: u64, until: u64) {
         self.speed_um_per_s = -(speed_um_per_s as i64);
         self.until = until;
+    }
+
+    /// The ejector begins to act at `at`.
+    pub(crate) fn pulse_begins(&mut self, at: u64) {
+        if let Some((speed, lasts)) = self.reverse_at_pulse.take() {
+            self.reverse(speed, at + lasts);
+        }
     }
 
     pub(crate) fn acted(&mut self, since: u64, until: u64) {
@@ -180,10 +190,14 @@ impl World<'_> {
     /// Faults of the belt.
     pub(crate) fn belt_fault(&mut self, fault: Fault) {
         let speed = self.rng.between(100_000, 300_000);
-        let until = self.now + self.rng.between(30_000, 300_000);
+        let lasts = self.rng.between(30_000, 300_000);
+        let until = self.now + lasts;
+        let at_pulse = self.rng.chance(500);
         let slip = self.rng.around(self.config.placing().slip_um / 2);
         let Some(belt) = &mut self.belt else { return };
         match fault {
+            // A jam that the ejector makes, and an operator who sees it, turn the belt back in the worst moment.
+            Fault::EncoderReversal if at_pulse => belt.reverse_at_pulse = Some((speed, lasts)),
             Fault::EncoderReversal => belt.reverse(speed, until),
             Fault::EncoderSlip => belt.slip_um = slip,
             _ => {}

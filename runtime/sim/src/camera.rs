@@ -16,7 +16,7 @@ pub(crate) struct Frame {
     pub(crate) captured_at: u64,
     /// Whether the defect, where there is one, can be seen in it.
     shows: bool,
-    corrupt: bool,
+    damage: Damage,
     /// Given a number at the exposure; `None` until then.
     sequence: Option<u32>,
     /// How much longer than usual its inference takes.
@@ -26,6 +26,27 @@ pub(crate) struct Frame {
     stamp_error: i64,
     twice: bool,
     late_us: u64,
+}
+
+/// What the loop finds wrong with a frame before it looks at it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Damage {
+    None,
+    /// Fewer bytes than the format needs: seen from the length alone.
+    Short,
+    /// The driver set its error flag, after the whole frame had been taken.
+    Corrupt,
+}
+
+impl Damage {
+    /// How long the loop is busy with it instead of with an inference.
+    const fn handling_us(self) -> u64 {
+        match self {
+            Damage::None => 0,
+            Damage::Short => 20,
+            Damage::Corrupt => 500,
+        }
+    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -47,6 +68,8 @@ pub(crate) struct Inferred {
 pub(crate) struct Camera {
     sequence: u32,
     gone_until: u64,
+    /// By how much, and until when, the clock that stamps frames is wrong.
+    clock: (i64, u64),
     /// When the inference worker is free.
     busy_until: u64,
     /// The recipe that the loop inspects by.
@@ -56,6 +79,10 @@ pub(crate) struct Camera {
 impl Camera {
     pub(crate) fn unplug(&mut self, until: u64) {
         self.gone_until = until;
+    }
+
+    pub(crate) fn step_clock(&mut self, by: i64, until: u64) {
+        self.clock = (by, until);
     }
 }
 
@@ -74,7 +101,7 @@ impl World<'_> {
                 ordinal,
                 captured_at,
                 shows: few.is_none_or(|first| (look + frames - first) % frames < rejects),
-                corrupt: false,
+                damage: Damage::None,
                 sequence: None,
                 extra_us: 0,
                 drop: Drop::No,
@@ -87,7 +114,8 @@ impl World<'_> {
                 Some(Fault::SilentDrop) => frame.drop = Drop::Silent,
                 Some(Fault::DuplicateFrame) => frame.twice = true,
                 Some(Fault::SecondLook) => (frame.twice, frame.shows) = (true, false),
-                Some(Fault::CorruptFrame) => frame.corrupt = true,
+                Some(Fault::CorruptFrame) => frame.damage = Damage::Corrupt,
+                Some(Fault::ShortFrame) => frame.damage = Damage::Short,
                 Some(Fault::LateFrame) => frame.late_us += self.rng.up_to(delay * 5 / 4),
                 Some(Fault::ReorderedFrame) => frame.late_us += self.config.pitch_us() * 3 / 2,
                 Some(Fault::SlowInference) => frame.extra_us = self.rng.up_to(delay * 6 / 5),
@@ -112,6 +140,9 @@ impl World<'_> {
             }
             if frame.drop == Drop::Silent {
                 return;
+            }
+            if self.now < self.camera.clock.1 {
+                frame.stamp_error += self.camera.clock.0;
             }
             self.trace.add(self.now, || Happening::Exposure { ordinal: frame.ordinal });
             frame.sequence = Some(self.camera.sequence);
@@ -157,11 +188,14 @@ impl World<'_> {
 
     fn infer(&mut self, frame: &Frame, sequence: u32, subject: Subject, bad: bool) {
         let usual = self.config.inference.as_micros();
-        let took = if frame.corrupt { 500 } else { usual + self.rng.up_to(usual / 4) + frame.extra_us };
+        let took = match frame.damage {
+            Damage::None => usual + self.rng.up_to(usual / 4) + frame.extra_us,
+            damage => damage.handling_us(),
+        };
         let done = self.now.max(self.camera.busy_until) + took;
         self.camera.busy_until = done;
         let score = Score(if bad { 0.9 } else { 0.1 });
-        let (judgement, why, score) = match frame.corrupt {
+        let (judgement, why, score) = match frame.damage != Damage::None {
             true => (Judgement::Missed, Why::BadFrame, Score(f32::NAN)),
             false => {
                 let (judgement, why) = self.policy.judge(score, None);

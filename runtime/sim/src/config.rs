@@ -44,6 +44,11 @@ pub struct SimConfig {
     pub fault_permille: u32,
     /// Which faults happen; one that the line cannot meet (an ejector that sticks, without a confirmation input) is left out.
     pub faults: Vec<Fault>,
+    /// For how long a verdict is believed; `None`: for three quarters of the way to the ejector, so that stale ones come in time
+    /// to do harm.
+    pub stale_after: Option<Span>,
+    /// Deadlines of the stages; `None`: such as suit the timing.
+    pub deadlines: Option<Deadlines>,
     /// How many parts a shift has at most; each shift begins with an empty belt and ends by a stop, a crash or by running out.
     pub shift_parts: u32,
 }
@@ -71,6 +76,8 @@ impl SimConfig {
             bad_permille: 50,
             fault_permille: 20,
             faults: Fault::ALL.to_vec(),
+            stale_after: None,
+            deadlines: None,
             shift_parts: 6_000,
         }
     }
@@ -125,9 +132,8 @@ impl SimConfig {
         self.timing.pitch.as_micros()
     }
 
-    /// A verdict is believed for three quarters of the way to the ejector, so that stale ones come in time to do harm.
     pub(crate) fn stale_after(&self) -> Span {
-        Span::from_micros(self.timing.delay.as_micros() * 3 / 4)
+        self.stale_after.unwrap_or(Span::from_micros(self.timing.delay.as_micros() * 3 / 4))
     }
 
     /// From the trigger to the exposure of frame `index` of a part.
@@ -166,13 +172,13 @@ impl SimConfig {
     }
 
     pub(crate) fn deadlines(&self) -> Deadlines {
-        Deadlines {
+        self.deadlines.unwrap_or(Deadlines {
             frame: Span::from_micros(6 * self.pitch_us()),
             inference: self.inference * 12,
             actuation: Span::from_millis(30),
             backoff: Span::from_millis(200),
             backoff_most: Span::from_millis(5_000),
-        }
+        })
     }
 
     pub(crate) fn sensor(&self) -> SensorLimits {

@@ -15,14 +15,18 @@ pub enum Fault {
     DuplicateFrame,
     /// The frame comes twice, and only the second look shows the defect.
     SecondLook,
-    /// The frame is short or corrupt, and known to be.
+    /// The frame is corrupt, and the driver says so.
     CorruptFrame,
+    /// The frame has fewer bytes than the format needs.
+    ShortFrame,
     /// The frame comes long after it was taken.
     LateFrame,
     /// The frame comes after the next one.
     ReorderedFrame,
     /// The driver's timestamp is off by the pitch.
     TimestampStep,
+    /// The clock that stamps frames steps by seconds or hours, and is set right after a while.
+    ClockStep,
     /// The camera is gone for a while, and counts its frames from zero again.
     Unplug,
     /// Inference takes many times as long.
@@ -53,15 +57,28 @@ pub enum Fault {
     RecipeChange,
     /// The operator acknowledges.
     Acknowledge,
-    /// The process ends: killed, panicked, or without power. Ends the shift.
+    /// The disk is full or does not answer: the verdict log is not written for a while.
+    DiskFull,
+    /// The gateway does not read its ring for a while.
+    GatewayDead,
+    /// The process panics: it unwinds, and the line is dropped. Ends the shift.
     Crash,
+    /// The process is killed: nothing of it runs any more, and the kernel releases its lines. Ends the shift.
+    Kill,
+    /// The power goes: every pin is low at once. Ends the shift.
+    PowerCut,
     /// The line is stopped in order. Ends the shift.
     Stop,
 }
 
 impl Fault {
     /// How many kinds there are.
-    pub const COUNT: usize = 25;
+    pub const COUNT: usize = 31;
+
+    /// Whether nothing comes after it in a shift.
+    pub const fn ends_the_shift(self) -> bool {
+        matches!(self, Fault::Crash | Fault::Kill | Fault::PowerCut | Fault::Stop)
+    }
 
     /// Each kind.
     pub const ALL: [Fault; Fault::COUNT] = [
@@ -70,9 +87,11 @@ impl Fault {
         Fault::DuplicateFrame,
         Fault::SecondLook,
         Fault::CorruptFrame,
+        Fault::ShortFrame,
         Fault::LateFrame,
         Fault::ReorderedFrame,
         Fault::TimestampStep,
+        Fault::ClockStep,
         Fault::Unplug,
         Fault::SlowInference,
         Fault::StaleVerdict,
@@ -88,7 +107,11 @@ impl Fault {
         Fault::EjectorStuck,
         Fault::RecipeChange,
         Fault::Acknowledge,
+        Fault::DiskFull,
+        Fault::GatewayDead,
         Fault::Crash,
+        Fault::Kill,
+        Fault::PowerCut,
         Fault::Stop,
     ];
 }

@@ -18,7 +18,11 @@ mod belt;
 mod camera;
 mod config;
 mod fault;
+#[cfg(feature = "mutants")]
+mod hunt;
+mod lines;
 mod pins;
+mod reader;
 mod rng;
 mod run;
 mod svg;
@@ -28,6 +32,9 @@ mod world;
 pub use audit::Violation;
 pub use config::{SimConfig, Trigger};
 pub use fault::Fault;
-pub use run::{Failure, Stats, picture, run, run_with_bug};
+#[cfg(feature = "mutants")]
+pub use hunt::{Found, hunt};
+pub use lines::lines;
+pub use run::{Failure, Stats, picture, run, run_telling, run_with_bug};
 pub use trace::{Happening, Trace};
 pub use world::Bug;

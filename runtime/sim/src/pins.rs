@@ -24,6 +24,11 @@ impl Board {
         self.levels.get() == 0
     }
 
+    /// What the kernel does with the lines of a process that is gone, and what is left of them without power.
+    pub(crate) fn release(&self) {
+        self.levels.set(0);
+    }
+
     /// Moves the edges since the last call into `edges`.
     pub(crate) fn take(&self, edges: &mut Vec<(Signal, bool)>) {
         edges.append(&mut self.edges.borrow_mut());

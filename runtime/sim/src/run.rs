@@ -66,7 +66,7 @@ pub struct Failure {
     pub seed: u64,
     /// The shift in which it happened.
     pub shift: u64,
-    /// So many parts of that shift suffice.
+    /// The first so many parts of that shift suffice.
     pub parts: u64,
     /// The last things that happened before it.
     pub story: Vec<String>,
@@ -86,7 +86,20 @@ struct ShiftResult {
 /// # Errors
 /// Everything that is wrong with the configured timing.
 pub fn run(config: &SimConfig, hours: f64, seed: u64) -> Result<Stats, Box<TimingErrors>> {
-    run_with_bug(config, hours, seed, None)
+    run_telling(config, hours, seed, &mut |_| {})
+}
+
+/// As [`run`], saying after each block of shifts how many hours have been simulated.
+///
+/// # Errors
+/// Everything that is wrong with the configured timing.
+pub fn run_telling(
+    config: &SimConfig,
+    hours: f64,
+    seed: u64,
+    tell: &mut dyn FnMut(f64),
+) -> Result<Stats, Box<TimingErrors>> {
+    run_planted(config, hours, seed, None, tell)
 }
 
 /// As [`run`], with a deliberate bug planted in the line (where they are compiled in).
@@ -94,6 +107,16 @@ pub fn run(config: &SimConfig, hours: f64, seed: u64) -> Result<Stats, Box<Timin
 /// # Errors
 /// Everything that is wrong with the configured timing.
 pub fn run_with_bug(config: &SimConfig, hours: f64, seed: u64, bug: Option<Bug>) -> Result<Stats, Box<TimingErrors>> {
+    run_planted(config, hours, seed, bug, &mut |_| {})
+}
+
+fn run_planted(
+    config: &SimConfig,
+    hours: f64,
+    seed: u64,
+    bug: Option<Bug>,
+    tell: &mut dyn FnMut(f64),
+) -> Result<Stats, Box<TimingErrors>> {
     let slot = config.check()?;
     let whole = Simulation { config, slot, seed, bug };
     let target_us = (hours.max(0.0) * 3.6e9) as u64;
@@ -104,7 +127,7 @@ pub fn run_with_bug(config: &SimConfig, hours: f64, seed: u64, bug: Option<Bug>)
     while ran_us < target_us && stats.failure.is_none() {
         let left = target_us - ran_us;
         let usual = u64::from(config.shift_parts) * config.pitch_us() * 5 / 4;
-        let block = left.div_ceil(usual.max(1)).clamp(1, 256);
+        let block = left.div_ceil(usual.max(1)).clamp(1, 64);
         for (shift, result) in whole.block(stats.shifts, block, threads) {
             ran_us += result.ran_us;
             stats.add(&result.tally);
@@ -114,6 +137,7 @@ pub fn run_with_bug(config: &SimConfig, hours: f64, seed: u64, bug: Option<Bug>)
                 stats.failure = Some(whole.explain(shift, &broken));
             }
         }
+        tell(ran_us as f64 / 3.6e9);
     }
     stats.hours = ran_us as f64 / 3.6e9;
     Ok(stats)

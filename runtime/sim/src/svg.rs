@@ -1,4 +1,5 @@
-//! A picture of a stretch of a shift: one row each for parts, exposures, verdicts, windows and pulses, time to the right.
+//! A picture of a stretch of a shift: one row each for parts, exposures, verdicts, windows and pulses, time to the right; ten
+//! seconds a strip, the strips one below the other.
 
 use std::collections::HashMap;
 use std::fmt::Write;
@@ -23,8 +24,30 @@ const BAD: &str = "#c8382e";
 const MISSED: &str = "#b8860b";
 const INK: &str = "#333";
 
+/// How much one strip shows; more, and parts a tenth of a second apart run into each other.
+const STRIP_S: f64 = 10.0;
+
 /// Draws `seconds` seconds from `from` seconds after the shift began.
 pub(crate) fn draw(trace: &Trace, timing: &RejectTiming, from: f64, seconds: f64) -> String {
+    let mut happenings = trace.happenings().to_vec();
+    happenings.sort_by_key(|(at, _)| *at);
+    let strips = (seconds / STRIP_S).ceil().max(1.0) as usize;
+    let height = HEIGHT * strips as f64;
+    let style = "font-family='sans-serif' font-size='13'";
+    let mut svg = format!(
+        "<svg xmlns='http://www.w3.org/2000/svg' width='{WIDTH}' height='{height}' viewBox='0 0 {WIDTH} {height}' {style}>\n\
+         <rect width='{WIDTH}' height='{height}' fill='white'/>\n"
+    );
+    for strip in 0..strips {
+        let since = strip as f64 * STRIP_S;
+        svg += &format!("<g transform='translate(0 {})'>\n", strip as f64 * HEIGHT);
+        svg += &draw_strip(&happenings, timing, from + since, (seconds - since).min(STRIP_S));
+        svg += "</g>\n";
+    }
+    svg + "</svg>\n"
+}
+
+fn draw_strip(happenings: &[(u64, Happening)], timing: &RejectTiming, from: f64, seconds: f64) -> String {
     // The clock of a shift begins at one second.
     let from_us = 1e6 + from * 1e6;
     let until_us = from_us + seconds * 1e6;
@@ -33,9 +56,7 @@ pub(crate) fn draw(trace: &Trace, timing: &RejectTiming, from: f64, seconds: f64
     picture.frame(from, seconds);
     let mut bad: HashMap<u64, bool> = HashMap::new();
     let mut pulse_since = None;
-    let mut happenings = trace.happenings().to_vec();
-    happenings.sort_by_key(|(at, _)| *at);
-    for (at, happening) in &happenings {
+    for (at, happening) in happenings {
         let at = *at as f64;
         match happening {
             Happening::Part { ordinal, bad: is_bad } => {
@@ -65,7 +86,6 @@ pub(crate) fn draw(trace: &Trace, timing: &RejectTiming, from: f64, seconds: f64
             Happening::Violation | Happening::Hit { .. } => {}
         }
     }
-    picture.svg.push_str("</svg>\n");
     picture.svg
 }
 
@@ -91,11 +111,6 @@ impl Picture {
     }
 
     fn frame(&mut self, from: f64, seconds: f64) {
-        let style = "font-family='sans-serif' font-size='13'";
-        self.put(format_args!(
-            "<svg xmlns='http://www.w3.org/2000/svg' width='{WIDTH}' height='{HEIGHT}' viewBox='0 0 {WIDTH} {HEIGHT}' {style}>"
-        ));
-        self.put(format_args!("<rect width='{WIDTH}' height='{HEIGHT}' fill='white'/>"));
         for (name, y) in ROWS {
             self.put(format_args!("<text x='12' y='{:.0}' fill='{INK}'>{name}</text>", y + 5.0));
             self.put(format_args!("<line x1='{LEFT}' x2='{:.0}' y1='{y}' y2='{y}' stroke='#ddd'/>", WIDTH - 20.0));
@@ -136,7 +151,9 @@ impl Picture {
     }
 
     fn bar(&mut self, since: f64, until: f64, y: f64, colour: &str, opacity: f64) {
-        if self.shows(since) && self.shows(until) {
+        // What reaches over the edge of a strip is continued on the next.
+        let (since, until) = (since.max(self.from_us), until.min(self.until_us));
+        if since < until {
             let (x, width) = (self.x(since), ((until - since) * self.scale).max(1.0));
             let top = y - 8.0;
             self.put(format_args!(

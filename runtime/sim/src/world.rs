@@ -15,6 +15,7 @@ use crate::camera::{Camera, Frame, Inferred};
 use crate::config::{SimConfig, Trigger};
 use crate::fault::Fault;
 use crate::pins::{Board, Pin, wire};
+use crate::reader::Reader;
 use crate::rng::Rng;
 use crate::trace::{Happening, Trace};
 
@@ -25,6 +26,9 @@ pub type Bug = jidoka_line::mutants::Bug;
 #[cfg(not(feature = "mutants"))]
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Bug {}
+
+/// How many notes the product's queue to the scribe holds.
+const NOTES_KEPT: usize = 1024;
 
 /// Something to come.
 #[derive(Clone, Copy, Debug)]
@@ -88,7 +92,10 @@ pub(crate) struct ShiftPlan<'a> {
 enum End {
     NotYet,
     Stop,
+    /// The process unwinds.
     Crash,
+    /// Nothing of the process runs any more; the kernel, or the lack of power, lets its lines fall.
+    Gone,
 }
 
 pub(crate) struct World<'a> {
@@ -125,6 +132,9 @@ pub(crate) struct World<'a> {
     pub(crate) trace: Trace,
     pub(crate) parts_left: u64,
     pub(crate) belt: Option<Belt>,
+    /// Who writes the log and who serves the network: both only read.
+    pub(crate) scribe: Reader,
+    pub(crate) gateway: Reader,
     end: End,
     faults: Vec<Fault>,
 }
@@ -171,6 +181,8 @@ impl<'a> World<'a> {
             trace,
             parts_left: plan.parts,
             belt: (config.trigger == Trigger::Encoder).then(|| Belt::new(config, 1_000_000)),
+            scribe: Reader::new(NOTES_KEPT),
+            gateway: Reader::new(NOTES_KEPT),
             end: End::NotYet,
             faults,
         };
@@ -296,7 +308,7 @@ impl<'a> World<'a> {
         }
         let index = self.rng.up_to(self.faults.len() as u64 - 1) as usize;
         let fault = self.faults[index];
-        let ends = matches!(fault, Fault::Crash | Fault::Stop);
+        let ends = fault.ends_the_shift();
         // A shift should have time to see the others.
         (!ends || self.rng.chance(100)).then_some(fault)
     }
@@ -386,7 +398,15 @@ impl<'a> World<'a> {
             Fault::EncoderSlip | Fault::EncoderReversal => self.belt_fault(fault),
             Fault::RecipeChange => self.change_recipe(),
             Fault::Acknowledge => self.acknowledge(),
+            Fault::ClockStep => {
+                let far = self.rng.between(1_000_000, 86_400_000_000) as i64;
+                let by = if self.rng.chance(500) { far } else { -far };
+                self.camera.step_clock(by, self.now + self.rng.between(100_000, 2_000_000));
+            }
+            Fault::DiskFull => self.scribe.stall(self.now + self.rng.between(1_000_000, 300_000_000)),
+            Fault::GatewayDead => self.gateway.stall(self.now + self.rng.between(1_000_000, 300_000_000)),
             Fault::Crash => self.end = End::Crash,
+            Fault::Kill | Fault::PowerCut => self.end = End::Gone,
             Fault::Stop => self.end = End::Stop,
             // The others happen to the part itself or to its frames.
             _ => {}
@@ -409,10 +429,15 @@ impl<'a> World<'a> {
             return;
         }
         match self.end {
-            // A panic unwinds through the line's owner: the line is dropped, the world looks at the pins.
-            End::Crash => {
+            // A panic unwinds through the line's owner: the line is dropped, the world looks at the pins. Whoever is killed drops
+            // nothing; then the kernel releases the lines.
+            End::Crash | End::Gone => {
                 let spare = Line::new(self.config.line(self.slot), jidoka_line::Outputs::new());
-                drop(std::mem::replace(&mut self.line, spare));
+                let line = std::mem::replace(&mut self.line, spare);
+                if self.end == End::Gone {
+                    self.board.release();
+                }
+                drop(line);
                 let place = self.place();
                 self.audit.crashed(place, &self.board);
             }

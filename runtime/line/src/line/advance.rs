@@ -33,7 +33,7 @@ enum Next {
 
 impl<P: OutputPin> Line<P> {
     pub(super) fn advance(&mut self) {
-        if self.belt.behind {
+        if self.belt.behind && !planted!(self, ReversalIgnored) {
             self.pause();
             return;
         }

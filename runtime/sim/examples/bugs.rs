@@ -1,0 +1,34 @@
+//! Plants each deliberate bug in the line and shows which promise the simulation finds broken: the table in docs/SIMULATION.md.
+//!
+//! `cargo run --release -p jidoka-sim --features mutants --example bugs`. Exits with 1 where a bug is not found.
+
+use std::process::ExitCode;
+
+use jidoka_sim::hunt;
+
+fn main() -> ExitCode {
+    let mut overlooked = 0;
+    println!("| deliberate bug | found on the line | by the promise | in the first parts | what was seen |");
+    println!("|---|---|---|---|---|");
+    for (bug, found) in hunt(7) {
+        match found {
+            Some(found) => {
+                let failure = &found.failure;
+                // The account of all counters that some failures give is for whoever hunts one down.
+                let seen = failure.what.split("Counters {").next().unwrap_or_default();
+                println!(
+                    "| `{bug:?}` | {} | `{:?}` | {} | {} |",
+                    found.line,
+                    failure.violation,
+                    failure.parts,
+                    seen.trim_end_matches("the line says ").trim_end_matches("; ")
+                );
+            }
+            None => {
+                overlooked += 1;
+                println!("| `{bug:?}` | **not found** | | | |");
+            }
+        }
+    }
+    if overlooked == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
