@@ -45,15 +45,20 @@ have_libclang() {
     grep -qE 'libclang(-[0-9.]+)?\.so' <<<"$libraries"
 }
 
+# newest_libclang: the name of the newest libclang package that apt knows; nothing where it knows none
+newest_libclang() {
+    { apt-cache pkgnames libclang1- 2>/dev/null | grep -E '^libclang1-[0-9]+$' | sort -t- -k2 -n | tail -n 1; } || true
+}
+
 # need_libclang: bindgen (through the v4l crate) reads the kernel's headers with libclang, whatever its version
 need_libclang() {
     ! have_libclang || return 0
     local newest
-    newest=$(apt-cache pkgnames libclang1- 2>/dev/null | grep -E '^libclang1-[0-9]+$' | sort -t- -k2 -n | tail -n 1)
+    newest=$(newest_libclang)
     if [ -z "$newest" ]; then
         local sudo=; [ "$(id -u)" = 0 ] || sudo=sudo
         $sudo apt-get -qq update >&2 || die "apt-get update failed"
-        newest=$(apt-cache pkgnames libclang1- | grep -E '^libclang1-[0-9]+$' | sort -t- -k2 -n | tail -n 1)
+        newest=$(newest_libclang)
     fi
     need_packages "${newest:-libclang1}"
     have_libclang || die "installed ${newest:-libclang1}, and still no libclang.so is found; set LIBCLANG_PATH to its folder"

@@ -25,6 +25,14 @@ mod scorer;
 mod station;
 mod stats;
 
+/// Checks a configuration's text as `jidoka check --text-only` does: opens nothing.
+///
+/// # Errors
+/// The refusal, in words.
+pub fn check_config(file: &str, text: &str) -> Result<(), String> {
+    config::Config::parse(file, text).map(|_| ()).map_err(|refused| refused.to_string())
+}
+
 /// The `jidoka` program: parses the arguments, does what they ask, and says how it ended.
 pub fn main() -> std::process::ExitCode {
     cli::main()
