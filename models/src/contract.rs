@@ -6,6 +6,7 @@
 //! | `jidoka.kind` | `inspection` (a whole model) or `backbone` |
 //! | `jidoka.method` | `patchcore-lite`, `padim`, `mahalanobis` or `imported` |
 //! | `jidoka.input` | [`Input`] as JSON |
+//! | `jidoka.roi` | [`Region`] as JSON: the part of each image that was taught |
 //! | `jidoka.threshold` | [`Threshold`] as JSON |
 //! | `jidoka.calibration` | [`Calibration`] as JSON |
 //! | `jidoka.provenance` | [`Provenance`] as JSON |
@@ -15,6 +16,7 @@
 
 use std::collections::BTreeMap;
 
+use jidoka_prepare::Roi;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -72,6 +74,35 @@ pub struct Input {
     pub fit: String,
     /// The resize filter when the model was taught: `area` or `triangle`.
     pub filter: String,
+}
+
+/// The part of each image that a model was taught from. A model that is shown another one sees parts at another scale, or things
+/// that it has never seen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Region {
+    /// All of it.
+    Whole,
+    /// A rectangle, in pixels of the image.
+    Rectangle {
+        /// Left edge.
+        x: u32,
+        /// Top edge.
+        y: u32,
+        /// Width.
+        width: u32,
+        /// Height.
+        height: u32,
+    },
+}
+
+impl From<Option<Roi>> for Region {
+    fn from(roi: Option<Roi>) -> Region {
+        match roi {
+            None => Region::Whole,
+            Some(Roi { x, y, width, height }) => Region::Rectangle { x, y, width, height },
+        }
+    }
 }
 
 /// Above which score a part is rejected, and why that one.
@@ -149,6 +180,8 @@ pub struct Contract {
     pub method: Method,
     /// How images are prepared, where it is stated.
     pub input: Option<Input>,
+    /// What part of each image it was taught from, where it is stated.
+    pub roi: Option<Region>,
     /// The threshold, where there is one.
     pub threshold: Option<Threshold>,
     /// The scores of held-out good parts, where there are some.
@@ -165,6 +198,7 @@ impl Contract {
         Contract {
             method: Method::Imported,
             input: None,
+            roi: None,
             threshold: None,
             calibration: None,
             provenance: Provenance::default(),
@@ -199,6 +233,7 @@ impl Contract {
         let contract = Contract {
             method,
             input: json(name, metadata, "jidoka.input")?,
+            roi: json(name, metadata, "jidoka.roi")?,
             threshold: json(name, metadata, "jidoka.threshold")?,
             calibration: json(name, metadata, "jidoka.calibration")?,
             provenance: json(name, metadata, "jidoka.provenance")?.unwrap_or_default(),
@@ -216,6 +251,7 @@ impl Contract {
             ("jidoka.method".to_owned(), self.method.name().to_owned()),
         ]);
         put(&mut metadata, "jidoka.input", self.input.as_ref());
+        put(&mut metadata, "jidoka.roi", self.roi.as_ref());
         put(&mut metadata, "jidoka.threshold", self.threshold.as_ref());
         put(&mut metadata, "jidoka.calibration", self.calibration.as_ref());
         put(&mut metadata, "jidoka.provenance", Some(&self.provenance));
@@ -314,6 +350,7 @@ mod tests {
         Contract {
             method: Method::Padim,
             input: Some(Input { width: 256, height: 128, channels: 3, fit: "pad".into(), filter: "area".into() }),
+            roi: Some(Region::Rectangle { x: 8, y: 0, width: 512, height: 256 }),
             threshold: Some(threshold),
             calibration: Some(calibration),
             provenance: Provenance { program: "jidoka".into(), images: 20, ..Provenance::default() },
@@ -325,6 +362,8 @@ mod tests {
     fn what_is_written_is_what_is_read() {
         let read = Contract::parse("m.onnx", &example().to_metadata()).unwrap();
         assert_eq!(read, example());
+        let whole = Contract { roi: Some(Region::Whole), ..example() };
+        assert_eq!(Contract::parse("m.onnx", &whole.to_metadata()).unwrap(), whole);
         assert_eq!(Contract::parse("m.onnx", &BTreeMap::new()).unwrap(), Contract::unknown());
     }
 
@@ -346,6 +385,7 @@ mod tests {
         check("jidoka.method", "magic", &["jidoka.method", "patchcore-lite"]);
         check("jidoka.threshold", "{", &["jidoka.threshold"]);
         check("jidoka.threshold", "{}", &["jidoka.threshold", "score"]);
+        check("jidoka.roi", "{\"rectangle\":{\"x\":1}}", &["jidoka.roi", "y"]);
         check("jidoka.calibration", "[]", &["jidoka.calibration"]);
         check("jidoka.golden", r#"{"seed":1,"score":1,"map":[1],"tolerance":0.001}"#, &["64 map cells"]);
         check("jidoka.golden", r#"{"seed":1,"score":1,"map":[],"tolerance":9}"#, &["tolerance"]);

@@ -27,7 +27,7 @@ pub mod teach;
 mod zoo;
 
 pub use compare::{Difference, Flip, compare};
-pub use contract::{Contract, Method};
+pub use contract::{Contract, Method, Region};
 pub use error::Error;
 pub use files::write_atomic;
 pub use golden::Golden;

@@ -242,6 +242,7 @@ impl Course<'_> {
         Contract {
             method,
             input: Some(Input { width, height, channels: 3, fit, filter }),
+            roi: Some(self.options.roi.into()),
             threshold: Some(calibrated.threshold.clone()),
             calibration: Some(calibrated.calibration.clone()),
             provenance: Provenance {
