@@ -88,6 +88,21 @@ pub enum Error {
         /// How many.
         problems: usize,
     },
+    /// Good parts were ejected more often than was asked for.
+    #[error(
+        "{found} of {good} good parts were rejected: {asked} were asked for, and chance explains at most {plausible}; the \
+         report shows which"
+    )]
+    FalseRejects {
+        /// How many.
+        found: usize,
+        /// Of how many.
+        good: usize,
+        /// The share asked for, in words.
+        asked: String,
+        /// Most that so few parts explain.
+        plausible: usize,
+    },
     /// A report could not be made.
     #[error("cannot make the report: {0}")]
     Report(String),
@@ -119,7 +134,9 @@ impl Error {
             | Error::Images { .. }
             | Error::Unfit { .. } => Exit::Device,
             Error::FailSafe(_) => Exit::FailSafe,
-            Error::System { .. } | Error::Report(_) | Error::Escapes { .. } => Exit::Failed,
+            Error::System { .. } | Error::Report(_) | Error::Escapes { .. } | Error::FalseRejects { .. } => {
+                Exit::Failed
+            }
         }
     }
 }

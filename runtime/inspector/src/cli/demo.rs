@@ -50,7 +50,7 @@ pub struct Args {
     json: bool,
 }
 
-/// Runs the demo. Fails where a bad part escaped.
+/// Runs the demo. Fails where a bad part escaped, or more good ones were rejected than chance explains.
 pub fn run(args: &Args) -> Result<(), Error> {
     let show = Show {
         seed: args.seed,
@@ -76,6 +76,12 @@ pub fn run(args: &Args) -> Result<(), Error> {
     }
     if tally.escapes > 0 {
         return Err(Error::Escapes { escapes: tally.escapes, defective: tally.defective });
+    }
+    let good = tally.parts - tally.defective;
+    let plausible = truth::plausible_false_rejects(good, args.false_reject);
+    if tally.false_rejects > plausible {
+        let asked = format!("{:.2} %", args.false_reject * 100.0);
+        return Err(Error::FalseRejects { found: tally.false_rejects, good, asked, plausible });
     }
     Ok(())
 }
