@@ -3,9 +3,10 @@
     python quantize.py --model ../../models/zoo/edge-s.onnx --images cache.npy --out ../../models/zoo/edge-s.int8.onnx
 
 Static QDQ: weights s8, symmetric, one scale an output channel; activations u8, one scale and zero point a tensor, from calibration
-images that the training never saw (the last of the cache). The image input has scale 1/255 and zero point 0, so an 8-bit camera
-picture goes in without any loss. Outputs stay f32, after DequantizeLinear. The report gives the signal to quantisation noise ratio
-of each tap on further unseen images; a model under `--least-db` is not written.
+images (the last of the cache, which distil.py holds out). The first layers stay f32 (`--float`): on the even ground of most parts what
+matters there is a few grey levels, which u8 steps made for whole photographs round away, and everything after inherits that noise.
+Their weights are few and their result is small. Outputs stay f32, after DequantizeLinear. The report gives the signal to quantisation
+noise ratio of each tap on further images; a model under `--least-db` is not written.
 """
 
 from __future__ import annotations
@@ -64,8 +65,13 @@ def as_input(image: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(image.transpose(2, 0, 1)[None], np.float32) / 255
 
 
-def quantised(source: Path, images: np.ndarray, method: str) -> onnx.ModelProto:
-    """The QDQ model, with the metadata of its source."""
+def quantised(
+    source: Path,
+    images: np.ndarray,
+    method: str,
+    nodes: list[str] | None = None,
+) -> onnx.ModelProto:
+    """The QDQ model, with the metadata of its source. `nodes` restricts quantisation to some nodes by name."""
     model = onnx.load(source)
     calibrate, options = METHODS[method]
     with tempfile.TemporaryDirectory() as folder:
@@ -79,6 +85,7 @@ def quantised(source: Path, images: np.ndarray, method: str) -> onnx.ModelProto:
             weight_type=QuantType.QInt8,
             per_channel=True,
             calibrate_method=calibrate,
+            nodes_to_quantize=nodes,
             extra_options={"ActivationSymmetric": False, "WeightSymmetric": True} | options,
         )
         result = onnx.load(target)
@@ -88,9 +95,11 @@ def quantised(source: Path, images: np.ndarray, method: str) -> onnx.ModelProto:
 
 
 def exact_image_scale(model: onnx.ModelProto) -> None:
-    """Sets the image's quantisation to scale 1/255, zero point 0, whatever the calibration images happened to span."""
+    """Sets the image's quantisation, where it has one, to scale 1/255, zero point 0, whatever the calibration images span."""
     name = model.graph.input[0].name
-    node = next(n for n in model.graph.node if n.op_type == "QuantizeLinear" and n.input[0] == name)
+    node = next((n for n in model.graph.node if n.op_type == "QuantizeLinear" and n.input[0] == name), None)
+    if node is None:
+        return
     values = {node.input[1]: np.float32(1 / 255), node.input[2]: np.uint8(0)}
     for initializer in model.graph.initializer:
         if initializer.name in values:
@@ -116,8 +125,9 @@ def shorten_names(model: onnx.ModelProto) -> None:
     for node in model.graph.node:
         node.input[:] = [renamed(n) for n in node.input]
         node.output[:] = [renamed(n) for n in node.output]
-        # Convolutions keep the name that profiles and cards use; the rest is implied by it.
-        node.name = node.name if node.op_type == "Conv" else ""
+        # Convolutions keep the name that profiles and cards use, and so does a ReLU, whose result is called like its convolution; the
+        # rest is implied.
+        node.name = node.name if node.op_type in ("Conv", "Relu") else ""
     for initializer in model.graph.initializer:
         initializer.name = renamed(initializer.name)
     del model.graph.value_info[:]
@@ -126,7 +136,10 @@ def shorten_names(model: onnx.ModelProto) -> None:
 
 def taps(model: onnx.ModelProto, images: np.ndarray) -> dict[str, np.ndarray]:
     """Every output over all images."""
-    session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    options = onnxruntime.SessionOptions()
+    # QDQ as it is written: see evaluate.py.
+    options.add_session_config_entry("session.disable_quant_qdq", "1")
+    session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
     names = [o.name for o in session.get_outputs()]
     rows = [session.run(names, {session.get_inputs()[0].name: as_input(x)}) for x in images]
     return {name: np.concatenate(column) for name, column in zip(names, zip(*rows))}
@@ -145,7 +158,8 @@ def main() -> int:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--count", type=int, default=96, help="calibration images; as many again are for the report (at most 128)")
     parser.add_argument("--method", choices=sorted(METHODS), default="average", help="how activation ranges are chosen")
-    parser.add_argument("--least-db", type=float, default=15.0)
+    parser.add_argument("--float", nargs="*", default=["stem", "s8.0.", "s8.1."], help="beginnings of the names of layers left in f32")
+    parser.add_argument("--least-db", type=float, default=20.0)
     args = parser.parse_args()
     # distil.py holds out the last 256 images.
     if not 1 <= args.count <= 128:
@@ -153,7 +167,8 @@ def main() -> int:
     unseen = np.load(args.images, mmap_mode="r")[-2 * args.count :]
     calibration, probes = unseen[: args.count], unseen[args.count :]
 
-    model = quantised(args.model, calibration, args.method)
+    nodes = [n.name for n in onnx.load(args.model).graph.node if not n.name.startswith(tuple(args.float))]
+    model = quantised(args.model, calibration, args.method, nodes)
     exact_image_scale(model)
     shorten_names(model)
     reference = taps(onnx.load(args.model), probes)
@@ -163,7 +178,8 @@ def main() -> int:
         return 1
     report = ", ".join(f"{k} {v:.1f} dB" for k, v in ratios.items())
     properties = {p.key: p.value for p in model.metadata_props} | {
-        "jidoka.quantised": f"QDQ, s8 weights per channel, u8 activations, {args.count} calibration images, {args.method} ranges",
+        "jidoka.quantised": f"QDQ, s8 weights per channel, u8 activations, {args.count} calibration images, {args.method} ranges"
+        + (f"; f32: {', '.join(args.float)}" if args.float else ""),
         "jidoka.quantisation_noise": report,
         "jidoka.quantised_from": hashlib.sha256(args.model.read_bytes()).hexdigest(),
     }

@@ -124,7 +124,7 @@ fn bytes_that_leave_the_graph_are_tracts() {
 }
 
 #[test]
-fn the_zoos_int8_backbone_runs_on_bytes() {
+fn the_zoos_int8_backbone_runs_on_bytes_after_its_first_layers() {
     let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models/zoo/edge-s.int8.onnx");
     let Ok(bytes) = std::fs::read(&path) else {
         println!("skipped: there is no {}", path.display());
@@ -136,7 +136,9 @@ fn the_zoos_int8_backbone_runs_on_bytes() {
     let want = tracts(&proto, &shape, &input);
     let (session, got) = ours(&proto, &input, &Options { strict: true, ..Options::default() });
     let kinds = kinds(&session);
-    assert!(!kinds.iter().any(|k| k == "conv" || k == "depthwise"), "{kinds:?}");
+    // The stem and the first two blocks stay f32 by design (models/zoo/edge-s.md): five convolutions.
+    let floats = kinds.iter().filter(|k| *k == "conv" || *k == "depthwise").count();
+    assert_eq!(floats, 5, "{kinds:?}");
     // One step here and there becomes a few steps after thirty layers (as it does between onnxruntime's own levels of
     // optimisation); the signal stays far above.
     for (got, want) in got.iter().zip(&want) {
