@@ -34,7 +34,7 @@ fn run() -> Result<(), Error> {
         let number = |value: &str| value.parse::<u32>().unwrap_or_else(|_| panic!("{arg}: expected a number"));
         match arg.split_once('=') {
             Some(("bank", v)) => options.bank = number(v) as usize,
-            Some(("size", v)) => options.size = (number(v), number(v)),
+            Some(("size", v)) => options.size = Some((number(v), number(v))),
             Some(("seed", v)) => options.seed = u64::from(number(v)),
             Some(("images", v)) => images = number(v) as usize,
             Some(("backbone", v)) => options.backbone = Some(v.into()),

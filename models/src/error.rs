@@ -127,6 +127,14 @@ pub enum Error {
         /// What is missing or different.
         reason: String,
     },
+    /// The file of kept parts beside a model cannot be used.
+    #[error("{name}: not the good parts of a model: {reason}\n  try: teach from all good parts again")]
+    Kept {
+        /// The file.
+        name: String,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// A setting makes no sense.
     #[error("{key} = {value}: expected {expected}")]
     Setting {

@@ -35,11 +35,16 @@ impl Preparation {
         if let Some(input) = model.input_f32() {
             self.fill_f32(name, image, input)
         } else if let Some(input) = model.input_u8() {
-            let plan = self.plan(image)?;
-            plan.write_u8(&image.view(), input).map_err(|error| Error::Frame { name: name.to_owned(), error })
+            self.fill_u8(name, image, input)
         } else {
             Ok(())
         }
+    }
+
+    /// Writes `image` as u8 pixels.
+    pub(crate) fn fill_u8(&mut self, name: &str, image: &Image, pixels: &mut [u8]) -> Result<(), Error> {
+        let plan = self.plan(image)?;
+        plan.write_u8(&image.view(), pixels).map_err(|error| Error::Frame { name: name.to_owned(), error })
     }
 
     /// Writes `image` as f32 planes.

@@ -4,6 +4,7 @@
 //! is brought to it bilinearly, as MVTec's own evaluation asks, so that masks are never resampled.
 
 mod dataset;
+mod mean;
 mod npy;
 
 pub use dataset::{Category, Sample, find};
@@ -20,10 +21,12 @@ use crate::metrics::{Pixels, Ranked, auroc, f1_at, f1_max};
 use crate::{Error, InspectionModel, Preparation};
 
 /// The figures of one category. Keys are stable: other tools read them.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Default, Serialize)]
 pub struct Figures {
     /// The category.
     pub category: String,
+    /// How the model judges; what was chosen where it was taught with `auto`.
+    pub method: String,
     /// Image level: area under the ROC curve.
     pub image_auroc: f64,
     /// Pixel level: area under the ROC curve; none without masks.
@@ -38,6 +41,8 @@ pub struct Figures {
     pub f1: Option<f64>,
     /// Image level: share of good test parts above the model's threshold.
     pub false_reject: Option<f64>,
+    /// The upper bound that the model states for that share, at 95 % confidence from the counts of held-out parts.
+    pub false_reject_bound: Option<f64>,
     /// Image level: share of defective test parts that are not above the model's threshold.
     pub escape: Option<f64>,
     /// Pixel level: the greatest F1 over all thresholds.
@@ -54,6 +59,8 @@ pub struct Figures {
     pub n_good: usize,
     /// Defective test parts.
     pub n_defect: usize,
+    /// Seeds that the figures are the mean of.
+    pub seeds: usize,
 }
 
 /// The score of one test image.
@@ -197,6 +204,7 @@ impl Bench {
         };
         Ok(Figures {
             category: category.name.clone(),
+            method: model.contract().method.name().to_owned(),
             image_auroc: auroc(&ranked)?,
             pixel_auroc: pixels.map(|p| p.auroc),
             au_pro_30: pixels.map(|p| p.au_pro_30),
@@ -204,6 +212,7 @@ impl Bench {
             f1_max: f1_max(&ranked)?.0,
             f1: threshold.map(|t| f1_at(&ranked, t)),
             false_reject,
+            false_reject_bound: model.contract().threshold.as_ref().map(|t| t.bound_95),
             escape,
             pixel_f1_max: pixels.map(|p| p.f1_max),
             iou,
@@ -212,6 +221,7 @@ impl Bench {
             n_train: category.train.len(),
             n_good,
             n_defect,
+            seeds: 1,
         })
     }
 }

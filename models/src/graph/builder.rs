@@ -68,6 +68,27 @@ impl Builder {
         name.to_owned()
     }
 
+    /// Adds i8 constants; returns their name.
+    pub fn bytes(&mut self, name: &str, shape: &[usize], values: &[i8]) -> String {
+        debug_assert_eq!(shape.iter().product::<usize>(), values.len(), "{name}");
+        self.constants.push(TensorProto {
+            name: name.to_owned(),
+            dims: dims(shape),
+            data_type: DataType::Int8 as i32,
+            raw_data: values.iter().map(|v| v.cast_unsigned()).collect(),
+            ..TensorProto::default()
+        });
+        name.to_owned()
+    }
+
+    /// Rounds to multiples of `step` from -128 to 127 of them, through i8.
+    pub fn round(&mut self, source: &str, out: &str, step: f32) -> String {
+        let scale = self.floats(&format!("{out}.step"), &[], &[step]);
+        let zero = self.bytes(&format!("{out}.zero"), &[], &[0]);
+        let bytes = self.node("QuantizeLinear", &[source, &scale, &zero], &format!("{out}.bytes"), &[]);
+        self.node("DequantizeLinear", &[&bytes, &scale, &zero], out, &[])
+    }
+
     /// Adds a node whose one result is `out`; returns `out`.
     pub fn node(&mut self, op: &str, inputs: &[&str], out: &str, attributes: &[(&str, Attribute<'_>)]) -> String {
         self.nodes.push(NodeProto {

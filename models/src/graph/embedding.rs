@@ -2,27 +2,31 @@
 
 use super::backbone::{Backbone, TAPS};
 use super::builder::Attribute;
-use super::{Builder, FEATURES};
+use super::{Builder, FEATURES, cues};
 
-/// The linear map from pooled taps to features: per channel centring and 1/sigma, then a projection.
+/// The linear map from pooled taps to features.
 #[derive(Clone, Debug)]
 pub(crate) struct Embedding {
     /// Features a position.
     pub depth: usize,
     /// For each tap `[depth, channels]`, scaling included.
     pub weights: [Vec<f32>; 2],
-    /// For each tap `[depth]`, the centring.
-    pub bias: [Vec<f32>; 2],
+    /// `[depth]`, the centring.
+    pub bias: Vec<f32>,
+    /// In an int8 model features are multiples of this; none leaves them as they are.
+    pub step: Option<f32>,
 }
 
-/// The backbone with its pooled taps as outputs `pool8` and `pool16`.
+/// The backbone with its pooled taps, the deep one enlarged to the grid of the shallow one, as outputs 0 and 1.
 pub(crate) fn pooled(backbone: &Backbone) -> Builder {
     let mut graph = backbone.begin();
-    for (i, tap) in TAPS.iter().enumerate() {
-        let out = format!("pooled{i}");
-        pool(&mut graph, tap, &out);
-        graph.output(&out, &[1, backbone.channels[i], backbone.grid().1 >> i, backbone.grid().0 >> i]);
-    }
+    let (width, height) = backbone.grid();
+    let shape = |i: usize| [1, backbone.channels[i], height, width];
+    let shallow = pool(&mut graph, TAPS[0], "pooled0");
+    graph.output(&shallow, &shape(0));
+    let deep = pool(&mut graph, TAPS[1], "pooled1");
+    let deep = graph.resize(&deep, "pooled1.upsampled", &shape(1));
+    graph.output(&deep, &shape(1));
     graph
 }
 
@@ -38,18 +42,27 @@ fn pool(graph: &mut Builder, source: &str, out: &str) -> String {
 }
 
 impl Embedding {
-    /// The backbone with the features as the result [`FEATURES`] (not yet an output).
+    /// The backbone with the results [`FEATURES`] and [`super::STATISTICS`] (not yet outputs).
     pub fn begin(&self, backbone: &Backbone) -> Builder {
         let (width, height) = backbone.grid();
         let mut graph = backbone.begin();
         let mut projected = Vec::new();
-        for (i, tap) in TAPS.iter().enumerate() {
+        let none = vec![0.0; self.depth];
+        for (i, (tap, bias)) in TAPS.iter().zip([&self.bias, &none]).enumerate() {
             let pooled = pool(&mut graph, tap, &format!("pooled{i}"));
             let out = format!("projected{i}");
-            projected.push(graph.pointwise(&pooled, &out, backbone.channels[i], &self.weights[i], &self.bias[i]));
+            projected.push(graph.pointwise(&pooled, &out, backbone.channels[i], &self.weights[i], bias));
         }
+        // Enlarging after the projection gives what enlarging before it does, and costs less.
         let deep = graph.resize(&projected[1], "projected1.upsampled", &[1, self.depth, height, width]);
-        graph.node("Add", &[&projected[0], &deep], FEATURES, &[]);
+        match self.step {
+            None => graph.node("Add", &[&projected[0], &deep], FEATURES, &[]),
+            Some(step) => {
+                let sum = graph.node("Add", &[&projected[0], &deep], "features.real", &[]);
+                graph.round(&sum, FEATURES, step)
+            }
+        };
+        cues::statistics(&mut graph);
         graph
     }
 }

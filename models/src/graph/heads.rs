@@ -11,9 +11,12 @@
 //! norms    = ReduceSum(Mul(queries, queries), [1])         [h*w, 1]
 //! distance = Sqrt(Relu(Add(least, norms)))                 [h*w, 1]
 //! ```
+//!
+//! In an int8 model the features are multiples of one step and so is the bank, which therefore is stored as i8 without any loss:
+//! `nearest.bank = DequantizeLinear(bytes, 2 * step)`.
 
 use super::builder::Attribute;
-use super::{Builder, FEATURES};
+use super::{Builder, CUES, Cues, FEATURES, STATISTICS};
 
 /// Sizes that a head is made for.
 #[derive(Clone, Copy, Debug)]
@@ -26,6 +29,8 @@ pub(crate) struct Grid {
     pub depth: usize,
     /// Width and height of the anomaly map.
     pub map: (usize, usize),
+    /// In an int8 model features are multiples of this.
+    pub step: Option<f32>,
 }
 
 /// A Gaussian's parameters in the form that the graph needs.
@@ -52,25 +57,35 @@ pub(crate) enum Head<'a> {
 const BLUR_SIGMA_CELLS: f64 = 0.75;
 const BLUR_RADIUS_CELLS: i64 = 2;
 
+/// Input of a head alone: features and statistics, one after the other.
+const HELD_OUT: &str = "held_out";
+
 impl Head<'_> {
-    /// The head alone, from an input [`FEATURES`]; what held-out features are scored with.
-    pub fn alone(&self, grid: Grid) -> Builder {
+    /// The head alone, from one input of features and statistics `[1, D + CUES, h, w]`; what held-out parts are scored with.
+    pub fn alone(&self, grid: Grid, cues: Option<&Cues>) -> Builder {
         let mut graph = Builder::default();
-        graph.input(FEATURES, &[1, grid.depth, grid.height, grid.width]);
-        self.finish(&mut graph, grid);
+        let both = grid.depth + CUES;
+        graph.input(HELD_OUT, &[1, both, grid.height, grid.width]);
+        take(&mut graph, FEATURES, both, 0..grid.depth);
+        take(&mut graph, STATISTICS, both, grid.depth..both);
+        self.finish(&mut graph, grid, cues);
         graph
     }
 
-    /// Adds the head to a graph that has [`FEATURES`], with the outputs `anomaly_map` `[1,1,H,W]` and `pred_score` `[1]`.
-    pub fn finish(&self, graph: &mut Builder, grid: Grid) {
+    /// Adds the head to a graph that has [`FEATURES`] and [`STATISTICS`], with the outputs `anomaly_map` `[1,1,H,W]` and
+    /// `pred_score` `[1]`.
+    pub fn finish(&self, graph: &mut Builder, grid: Grid, cues: Option<&Cues>) {
         let distances = match self {
             Head::Nearest(bank) => nearest(graph, grid, bank),
             Head::PerPosition(gaussian) => per_position(graph, grid, gaussian),
             Head::Global(gaussian) => global(graph, grid, gaussian),
         };
-        let smooth = blur(graph, grid, &distances);
+        let mut map = blur(graph, grid, &distances);
+        if let Some(cues) = cues {
+            map = cues.add(graph, &map);
+        }
         let (width, height) = grid.map;
-        graph.resize(&smooth, "anomaly_map", &[1, 1, height, width]);
+        graph.resize(&map, "anomaly_map", &[1, 1, height, width]);
         graph.output("anomaly_map", &[1, 1, height, width]);
         let axes = [("axes", Attribute::Ints(&[1, 2, 3])), ("keepdims", Attribute::Int(0))];
         graph.node("ReduceMax", &["anomaly_map"], "pred_score", &axes);
@@ -78,17 +93,30 @@ impl Head<'_> {
     }
 }
 
+/// Some channels of the input of a head alone, by a convolution with ones and zeros, which is exact.
+fn take(graph: &mut Builder, out: &str, of: usize, channels: std::ops::Range<usize>) {
+    let mut weights = vec![0.0; channels.len() * of];
+    for (row, channel) in channels.clone().enumerate() {
+        weights[row * of + channel] = 1.0;
+    }
+    graph.pointwise(HELD_OUT, out, of, &weights, &vec![0.0; channels.len()]);
+}
+
 fn nearest(graph: &mut Builder, grid: Grid, bank: &[f32]) -> String {
     let Grid { width, height, depth, .. } = grid;
     let rows = bank.len() / depth;
-    let mut transposed = vec![0.0; bank.len()];
-    for (m, row) in bank.chunks_exact(depth).enumerate() {
-        for (d, value) in row.iter().enumerate() {
-            transposed[d * rows + m] = -2.0 * value;
-        }
-    }
     let norms: Vec<f32> = bank.chunks_exact(depth).map(squared_norm).collect();
-    let bank = graph.floats("nearest.bank", &[depth, rows], &transposed);
+    let bank = match grid.step {
+        None => graph.floats("nearest.bank", &[depth, rows], &transposed(bank, depth, |v| -2.0 * v)),
+        Some(step) => {
+            // The bank's values are multiples of the step already; scales are positive, so the sign is in the bytes.
+            let bytes = transposed(bank, depth, |v| (-v / step).round().clamp(-127.0, 127.0) as i8);
+            let bytes = graph.bytes("nearest.bytes", &[depth, rows], &bytes);
+            let scale = graph.floats("nearest.step", &[], &[2.0 * step]);
+            let zero = graph.bytes("nearest.zero", &[], &[0]);
+            graph.node("DequantizeLinear", &[&bytes, &scale, &zero], "nearest.bank", &[])
+        }
+    };
     let norms = graph.floats("nearest.norms", &[1, rows], &norms);
     let flat = graph.integers("nearest.flat", &[depth as i64, (width * height) as i64]);
     let planes = graph.node("Reshape", &[FEATURES, &flat], "nearest.planes", &[]);
@@ -108,6 +136,18 @@ fn nearest(graph: &mut Builder, grid: Grid, bank: &[f32]) -> String {
     let distance = graph.node("Sqrt", &[&positive], "nearest.distance", &[]);
     let shape = graph.integers("nearest.grid", &[1, 1, height as i64, width as i64]);
     graph.node("Reshape", &[&distance, &shape], "distances", &[])
+}
+
+/// Rows of `depth` as columns.
+fn transposed<T: Copy + Default>(rows: &[f32], depth: usize, value: impl Fn(f32) -> T) -> Vec<T> {
+    let count = rows.len() / depth;
+    let mut columns = vec![T::default(); rows.len()];
+    for (m, row) in rows.chunks_exact(depth).enumerate() {
+        for (d, &v) in row.iter().enumerate() {
+            columns[d * count + m] = value(v);
+        }
+    }
+    columns
 }
 
 fn per_position(graph: &mut Builder, grid: Grid, gaussian: &Gaussian) -> String {

@@ -4,13 +4,15 @@ use jidoka_engine::{Session, onnx};
 
 use super::choose::{self, Candidate};
 use super::corrupt::Corruption;
+use super::cues::Peaks;
 use super::inputs::Inputs;
 use super::learner::{Learned, Learner};
-use super::measure::{DEPTH, embedding, input, run as run_session};
+use super::measure::{embedding, input, run as run_session};
+use super::shape;
 use super::threshold::{Calibrated, Evidence, calibrate, parts_to_prove, quantile};
 use super::{Options, Parts, Progress, Report, Stage, Taught};
 use crate::contract::{Contract, Input, Method, Provenance};
-use crate::graph::{Backbone, Embedding, FEATURES, Grid, session};
+use crate::graph::{Backbone, CUES, Cues, Embedding, FEATURES, Grid, STATISTICS, session};
 use crate::inspection::{Check, InspectionModel, LoadOptions};
 use crate::preparation::words;
 use crate::random::Random;
@@ -29,8 +31,14 @@ const NOISE: f64 = 2.0 / 255.0;
 /// Pixels of good parts that may lie above the pixel threshold.
 pub(super) const PIXELS_ABOVE: f64 = 0.001;
 
+/// Held-out parts that are scored without cues, to know how high good parts score.
+const LEVELLED: usize = 8;
+
 /// What a method scored on held-out parts.
+#[derive(Default)]
 struct HeldOut {
+    /// What good parts score without cues.
+    level: f64,
     scores: Vec<f64>,
     /// A sample of the pixels of the anomaly maps.
     pixels: Vec<f64>,
@@ -57,6 +65,12 @@ struct Course<'a> {
     count: usize,
 }
 
+/// What was learned of the parts: features by each method, and cues.
+struct Lessons {
+    learners: Vec<Learner>,
+    peaks: Peaks,
+}
+
 /// Teaches.
 pub(super) fn run(
     parts: &mut dyn Parts,
@@ -64,20 +78,22 @@ pub(super) fn run(
     methods: &[Method],
     progress: &mut dyn FnMut(Progress<'_>),
 ) -> Result<Taught, Error> {
+    let size = shape::size(parts, options);
+    let built_in = if options.int8 { zoo::DEFAULT_INT8 } else { zoo::DEFAULT };
     let backbone = match &options.backbone {
-        Some(path) => Backbone::read(path, options.size)?,
-        None => Backbone::from_bytes(zoo::DEFAULT.0, zoo::DEFAULT.1, options.size)?,
+        Some(path) => Backbone::read(path, size)?,
+        None => Backbone::from_bytes(built_in.0, built_in.1, size)?,
     };
-    let mut inputs = Inputs::open(parts, options, progress)?;
+    let mut inputs = Inputs::open(parts, options, size, progress)?;
     let count = inputs.count();
+    let embedding = embedding(&backbone, &mut inputs, options, progress)?;
     let (width, height) = backbone.grid();
-    let grid = Grid { width, height, depth: DEPTH, map: backbone.size };
+    let grid = Grid { width, height, depth: embedding.depth, map: backbone.size, step: embedding.step };
     let course = Course { options, backbone, grid, folds: FOLDS[usize::from(count > FEW)].min(count), count };
 
-    let embedding = embedding(&course.backbone, &mut inputs, options, progress)?;
     let mut features = course.feature_session(&embedding)?;
-    let learners = course.learn(methods, &mut features, &mut inputs, progress)?;
-    let held_out = course.hold_out(&learners, &mut features, &mut inputs, progress)?;
+    let lessons = course.learn(methods, &mut features, &mut inputs, progress)?;
+    let held_out = course.hold_out(&lessons, &mut features, &mut inputs, progress)?;
     drop(features);
     let candidates: Vec<Candidate> = if methods.len() > 1 {
         methods.iter().zip(&held_out).map(|(&m, h)| Candidate::judge(m, &h.scores, &h.corrupted)).collect()
@@ -87,8 +103,10 @@ pub(super) fn run(
     let chosen = choose::best(&candidates);
     progress(Progress::Step { stage: Stage::Assemble, done: 0, total: 1 });
     let calibrated = course.calibrate(&held_out[chosen]);
-    let learned = learners[chosen].learned(None);
-    let mut taught = course.assemble(methods[chosen], &embedding, &learned, &held_out[chosen], &calibrated, &inputs)?;
+    let learned = lessons.learners[chosen].learned(None);
+    let cues = lessons.peaks.cues(None, held_out[chosen].level);
+    let heads = (&learned, &cues);
+    let mut taught = course.assemble(methods[chosen], &embedding, heads, &held_out[chosen], &calibrated, &inputs)?;
     taught.report.candidates = candidates;
     progress(Progress::Step { stage: Stage::Assemble, done: 1, total: 1 });
     Ok(taught)
@@ -98,6 +116,7 @@ impl Course<'_> {
     fn feature_session(&self, embedding: &Embedding) -> Result<Session, Error> {
         let mut graph = embedding.begin(&self.backbone);
         graph.output(FEATURES, &[1, self.grid.depth, self.grid.height, self.grid.width]);
+        graph.output(STATISTICS, &[1, CUES, self.grid.height, self.grid.width]);
         session(graph, "features", self.options.threads)
     }
 
@@ -113,9 +132,10 @@ impl Course<'_> {
         features: &mut Session,
         inputs: &mut Inputs<'_>,
         progress: &mut dyn FnMut(Progress<'_>),
-    ) -> Result<Vec<Learner>, Error> {
+    ) -> Result<Lessons, Error> {
         let make = |&method| Learner::new(method, self.grid, self.folds, self.count, self.options.bank);
         let mut learners: Vec<Learner> = methods.iter().map(make).collect();
+        let mut peaks = Peaks::default();
         let mut rows = Vec::new();
         for index in 0..self.count {
             inputs.fill(index, input(features))?;
@@ -125,34 +145,41 @@ impl Course<'_> {
             for learner in &mut learners {
                 learner.add(self.fold(index), planes, &rows);
             }
+            peaks.add(self.fold(index), features.output(1).as_f32().unwrap_or_default());
             progress(Progress::Step { stage: Stage::Learn, done: index + 1, total: self.count });
         }
-        Ok(learners)
+        Ok(Lessons { learners, peaks })
     }
 
     /// Scores each image by a head that learned from the other folds.
     fn hold_out(
         &self,
-        learners: &[Learner],
+        lessons: &Lessons,
         features: &mut Session,
         inputs: &mut Inputs<'_>,
         progress: &mut dyn FnMut(Progress<'_>),
     ) -> Result<Vec<HeldOut>, Error> {
-        let empty = || HeldOut { scores: Vec::new(), pixels: Vec::new(), noised: Vec::new(), corrupted: Vec::new() };
-        let mut results: Vec<HeldOut> = learners.iter().map(|_| empty()).collect();
+        let mut results: Vec<HeldOut> = lessons.learners.iter().map(|_| HeldOut::default()).collect();
         let mut heads: Vec<Session> = Vec::new();
         let mut random = Random::new(self.options.seed ^ 0x6e_6f69_7365);
         for index in 0..self.count {
             if index == 0 || self.fold(index) != self.fold(index - 1) {
-                heads = self.heads(learners, Some(self.fold(index)))?;
+                let fold = Some(self.fold(index));
+                let learned: Vec<Learned> = lessons.learners.iter().map(|l| l.learned(fold)).collect();
+                if index == 0 {
+                    self.level(&learned, &mut results, features, inputs)?;
+                }
+                heads.clear();
+                for (learned, result) in learned.iter().zip(&results) {
+                    heads.push(self.head(learned, Some(&lessons.peaks.cues(fold, result.level)))?);
+                }
             }
-            for version in self.versions(index, learners.len() > 1) {
+            for version in self.versions(index, heads.len() > 1) {
                 inputs.fill(index, input(features))?;
                 self.alter(version, input(features), &mut random);
                 run_session(features)?;
-                let planes = features.output(0).as_f32().unwrap_or_default();
                 for (head, result) in heads.iter_mut().zip(&mut results) {
-                    let score = score(head, planes, (version == Version::Clean).then_some(&mut result.pixels))?;
+                    let score = score(head, features, (version == Version::Clean).then_some(&mut result.pixels))?;
                     match version {
                         Version::Clean => result.scores.push(score),
                         Version::Noised => result.noised.push(score),
@@ -163,6 +190,26 @@ impl Course<'_> {
             progress(Progress::Step { stage: Stage::Calibrate, done: index + 1, total: self.count });
         }
         Ok(results)
+    }
+
+    /// What the held-out parts of the first fold score without cues, on average.
+    fn level(
+        &self,
+        learned: &[Learned],
+        results: &mut [HeldOut],
+        features: &mut Session,
+        inputs: &mut Inputs<'_>,
+    ) -> Result<(), Error> {
+        let mut heads = learned.iter().map(|l| self.head(l, None)).collect::<Result<Vec<_>, _>>()?;
+        let indices: Vec<usize> = (0..self.count.min(LEVELLED)).take_while(|&i| self.fold(i) == 0).collect();
+        for &index in &indices {
+            inputs.fill(index, input(features))?;
+            run_session(features)?;
+            for (head, result) in heads.iter_mut().zip(results.iter_mut()) {
+                result.level += score(head, features, None)? / indices.len() as f64;
+            }
+        }
+        Ok(())
     }
 
     /// The versions in which image `index` is scored.
@@ -188,11 +235,8 @@ impl Course<'_> {
         }
     }
 
-    fn heads(&self, learners: &[Learner], without: Option<usize>) -> Result<Vec<Session>, Error> {
-        let make = |learner: &Learner| {
-            session(learner.learned(without).head().alone(self.grid), "held-out head", self.options.threads)
-        };
-        learners.iter().map(make).collect()
+    fn head(&self, learned: &Learned, cues: Option<&Cues>) -> Result<Session, Error> {
+        session(learned.head().alone(self.grid, cues), "held-out head", self.options.threads)
     }
 
     fn calibrate(&self, held_out: &HeldOut) -> Calibrated {
@@ -210,7 +254,7 @@ impl Course<'_> {
         &self,
         method: Method,
         embedding: &Embedding,
-        learned: &Learned,
+        (learned, cues): (&Learned, &Cues),
         held_out: &HeldOut,
         calibrated: &Calibrated,
         inputs: &Inputs<'_>,
@@ -218,7 +262,7 @@ impl Course<'_> {
         let bank = learned.bank_rows(self.grid.depth);
         let mut contract = self.contract(method, bank, calibrated, inputs);
         let mut graph = embedding.begin(&self.backbone);
-        learned.head().finish(&mut graph, self.grid);
+        learned.head().finish(&mut graph, self.grid, Some(cues));
         let mut message = graph.finish(method.name(), &contract.to_metadata());
         // The graph has to exist and run before it is known what its test image scores.
         let skip = LoadOptions {
@@ -238,7 +282,7 @@ impl Course<'_> {
 
     fn contract(&self, method: Method, bank: usize, calibrated: &Calibrated, inputs: &Inputs<'_>) -> Contract {
         let (fit, filter) = words(self.options.fit, self.options.filter);
-        let (width, height) = self.options.size;
+        let (width, height) = inputs.size;
         Contract {
             method,
             input: Some(Input { width, height, channels: 3, fit, filter }),
@@ -274,7 +318,7 @@ impl Course<'_> {
             images: self.count,
             skipped: inputs.skipped.clone(),
             bank,
-            size: self.options.size,
+            size: inputs.size,
             threshold: calibrated.threshold.clone(),
             calibration: calibrated.calibration.clone(),
             held_out: named,
@@ -307,20 +351,24 @@ impl Course<'_> {
             warnings.push(format!(
                 "the images have {} different sizes; each is brought to {}x{} by itself",
                 inputs.sizes.len(),
-                self.options.size.0,
-                self.options.size.1
+                inputs.size.0,
+                inputs.size.1
             ));
         }
         if !inputs.skipped.is_empty() {
             warnings.push(format!("{} images could not be used", inputs.skipped.len()));
         }
+        warnings.extend(inputs.quality.warnings(|index| inputs.name(index)));
         warnings
     }
 }
 
-/// Scores features with a head; adds one pixel of each grid cell to `pixels`.
-fn score(head: &mut Session, planes: &[f32], pixels: Option<&mut Vec<f64>>) -> Result<f64, Error> {
-    input(head).copy_from_slice(planes);
+/// Scores what the feature session last gave with a head; adds one pixel of each grid cell to `pixels`.
+fn score(head: &mut Session, features: &Session, pixels: Option<&mut Vec<f64>>) -> Result<f64, Error> {
+    let [planes, statistics] = [0, 1].map(|i| features.output(i).as_f32().unwrap_or_default());
+    let (deep, cues) = input(head).split_at_mut(planes.len());
+    deep.copy_from_slice(planes);
+    cues.copy_from_slice(statistics);
     run_session(head)?;
     if let (Some(pixels), Some(map)) = (pixels, head.output_named("anomaly_map"))
         && let (Some(values), &[.., width]) = (map.as_f32(), map.shape())

@@ -2,6 +2,7 @@
 
 use sha2::{Digest, Sha256};
 
+use super::quality::Quality;
 use super::{Options, Parts, Progress, SkippedImage};
 use crate::inspection::{ImageInput, Layout, hex};
 use crate::preparation::Preparation;
@@ -16,6 +17,10 @@ pub(super) struct Inputs<'a> {
     preparation: Preparation,
     usable: Vec<usize>,
     kept: Vec<Option<Vec<f32>>>,
+    /// Width and height of the backbone's input.
+    pub size: (u32, u32),
+    /// What can be said of the pictures themselves.
+    pub quality: Quality,
     /// Images that cannot be used.
     pub skipped: Vec<SkippedImage>,
     /// Width and height of the images that can, without repetition.
@@ -32,9 +37,9 @@ impl<'a> Inputs<'a> {
     pub fn open(
         parts: &'a mut dyn Parts,
         options: &Options,
+        (width, height): (u32, u32),
         progress: &mut dyn FnMut(Progress<'_>),
     ) -> Result<Inputs<'a>, Error> {
-        let (width, height) = options.size;
         let input = ImageInput { width, height, channels: 3, layout: Layout::F32Planes };
         let preparation = Preparation::new(input, options.roi, options.fit, options.filter);
         let mut inputs = Inputs {
@@ -42,6 +47,8 @@ impl<'a> Inputs<'a> {
             preparation,
             usable: Vec::new(),
             kept: Vec::new(),
+            size: (width, height),
+            quality: Quality::default(),
             skipped: Vec::new(),
             sizes: Vec::new(),
             sha256: String::new(),
@@ -57,6 +64,7 @@ impl<'a> Inputs<'a> {
                 continue;
             }
             let room = (inputs.usable.len() + 1) * values * size_of::<f32>() <= CACHE_BYTES;
+            inputs.quality.look(&prepared, (width as usize, height as usize));
             inputs.usable.push(index);
             inputs.kept.push(room.then_some(prepared));
         }

@@ -226,7 +226,7 @@ mod tests {
     use super::*;
     use crate::random::Random;
 
-    const GRID: Grid = Grid { width: 2, height: 1, depth: 3, map: (16, 8) };
+    const GRID: Grid = Grid { width: 2, height: 1, depth: 3, map: (16, 8), step: None };
 
     #[test]
     fn whitened_features_have_unit_covariance() {

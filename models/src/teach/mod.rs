@@ -9,15 +9,23 @@ mod choose;
 mod coreset;
 mod corrupt;
 mod course;
+mod cues;
+mod defects;
 mod inputs;
+mod kept;
 mod learner;
 mod measure;
 mod parts;
+mod quality;
+mod shape;
+mod spectrum;
 #[cfg(test)]
 mod tests;
 mod threshold;
 
 pub use choose::Candidate;
+pub use defects::{Cut, Defects, Rule, weigh};
+pub use kept::Kept;
 pub use parts::{Folder, Frames, Parts};
 
 use std::path::PathBuf;
@@ -39,8 +47,8 @@ pub struct Options {
     /// Try every method on held-out parts and corrupted copies of them, take the best, and say why; `method` is then not
     /// looked at.
     pub auto: bool,
-    /// Width and height of the model's input in pixels, multiples of 16.
-    pub size: (u32, u32),
+    /// Width and height of the model's input in pixels, multiples of 16; none for the parts' own shape at about 65,536 pixels.
+    pub size: Option<(u32, u32)>,
     /// Most features in the memory bank.
     pub bank: usize,
     /// Share of good parts that may be rejected: 0.005 is 0.5 %. Above 0, at most 0.5.
@@ -57,6 +65,8 @@ pub struct Options {
     pub filter: Filter,
     /// Threads of the engine.
     pub threads: usize,
+    /// Features, search and backbone in int8.
+    pub int8: bool,
 }
 
 impl Default for Options {
@@ -64,7 +74,7 @@ impl Default for Options {
         Options {
             method: Method::PatchcoreLite,
             auto: false,
-            size: (256, 256),
+            size: None,
             bank: 1024,
             false_reject: 0.005,
             seed: 0,
@@ -73,6 +83,7 @@ impl Default for Options {
             fit: Fit::Stretch,
             filter: Filter::Area,
             threads: 1,
+            int8: false,
         }
     }
 }
@@ -187,9 +198,10 @@ pub fn teach(
 
 fn check(options: &Options) -> Result<(), Error> {
     let wrong = |key, value: String, expected: &str| Err(Error::Setting { key, value, expected: expected.to_owned() });
-    let (width, height) = options.size;
     let side = |v: u32| (32..=4096).contains(&v) && v.is_multiple_of(16);
-    if !side(width) || !side(height) {
+    if let Some((width, height)) = options.size
+        && !(side(width) && side(height))
+    {
         return wrong("size", format!("{width}x{height}"), "multiples of 16 from 32 to 4096");
     }
     check_rate(options.false_reject)?;

@@ -66,8 +66,13 @@ fn bench(method: Method) -> Bench {
     let folder = tempfile::tempdir().unwrap();
     let path: PathBuf = folder.path().join("tiny.onnx");
     std::fs::write(&path, backbone()).unwrap();
-    let options =
-        Options { method, size: (SIDE as u32, SIDE as u32), bank: 256, backbone: Some(path), ..Options::default() };
+    let options = Options {
+        method,
+        size: Some((SIDE as u32, SIDE as u32)),
+        bank: 256,
+        backbone: Some(path),
+        ..Options::default()
+    };
     Bench { _folder: folder, options }
 }
 
@@ -188,7 +193,7 @@ fn settings_out_of_range_are_named() {
     let bench = bench(Method::PatchcoreLite);
     let base = &bench.options;
     for (options, key) in [
-        (Options { size: (100, 64), ..base.clone() }, "size"),
+        (Options { size: Some((100, 64)), ..base.clone() }, "size"),
         (Options { false_reject: 0.0, ..base.clone() }, "false-reject"),
         (Options { false_reject: f64::NAN, ..base.clone() }, "false-reject"),
         (Options { bank: 0, ..base.clone() }, "bank"),

@@ -3,7 +3,8 @@
 //! Scores of good parts are close to log-normal. The threshold is the upper prediction limit for one more part: with mean
 //! `m` and standard deviation `s` of the `n` logarithms, `exp(m + t(1 - rate; n - 1) * s * sqrt(1 + 1/n))`, `t` a quantile of
 //! Student's distribution (Hahn 1969). Averaged over samples of this size, a log-normal part lies above it with exactly the
-//! stated probability; few parts widen it. Real tails may be longer, so the threshold is raised to the order statistic that
+//! stated probability; few parts widen it. Where the upper half of the scores spreads more than the whole, its spread is taken for
+//! `s`. Real tails may be longer still, so the threshold is raised to the order statistic that
 //! leaves at most `floor(n * rate)` held-out parts above. A part that is far out of the others' range (more than 6 robust
 //! standard deviations) is named and does not set the threshold, but is counted above it.
 //!
@@ -62,7 +63,8 @@ pub(super) fn calibrate(evidence: &Evidence<'_>) -> Calibrated {
     let log_mean = kept.iter().map(|&i| logs[i]).sum::<f64>() / n;
     let log_sd = (kept.iter().map(|&i| (logs[i] - log_mean).powi(2)).sum::<f64>() / (n - 1.0).max(1.0)).sqrt();
 
-    let limit = log_mean + student(1.0 - evidence.false_reject, n - 1.0) * log_sd * (1.0 + 1.0 / n).sqrt();
+    let spread = log_sd.max(upper_sd(kept.iter().map(|&i| logs[i])));
+    let limit = log_mean + student(1.0 - evidence.false_reject, n - 1.0) * spread * (1.0 + 1.0 / n).sqrt();
     let fitted = if positive { limit.exp() } else { limit };
     let mut usual: Vec<f64> = kept.iter().map(|&i| scores[i]).collect();
     usual.sort_by(|a, b| b.total_cmp(a));
@@ -100,6 +102,16 @@ fn describe(sorted: &[f64], log_mean: f64, log_sd: f64, threshold: f64) -> Calib
     }
     let quantiles = Calibration::PROBABILITIES.iter().map(|&p| quantile(sorted, p)).collect();
     Calibration { held_out: sorted.len(), log_mean, log_sd, quantiles, low, high, counts }
+}
+
+/// The standard deviation as the upper half alone shows it: the scores of some parts have a longer tail above than below, and
+/// that is the side which counts.
+fn upper_sd(logs: impl Iterator<Item = f64>) -> f64 {
+    let mut sorted: Vec<f64> = logs.collect();
+    sorted.sort_by(f64::total_cmp);
+    let median = quantile(&sorted, 0.5);
+    let upper = &sorted[sorted.len() / 2..];
+    (upper.iter().map(|l| (l - median).powi(2)).sum::<f64>() / upper.len() as f64).sqrt()
 }
 
 /// Parts whose logarithm is far above the median, by the median absolute deviation.

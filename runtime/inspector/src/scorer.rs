@@ -6,6 +6,7 @@ use jidoka_capture::{Geometry, PixelFormat, Roi};
 use jidoka_models::InspectionModel;
 use jidoka_prepare::{Fit, Preparer};
 
+use crate::config::Limit;
 use crate::error::Error;
 use crate::report::picture::{self, Map};
 use crate::station::{inspect, open};
@@ -15,6 +16,8 @@ use crate::station::{inspect, open};
 pub struct Scored {
     /// The score.
     pub score: f32,
+    /// The score from 0 to 1, 0.5 at the threshold as taught, where the model holds a calibration.
+    pub normalised: Option<f64>,
     /// Whether the part passes.
     pub passes: bool,
 }
@@ -29,9 +32,9 @@ pub struct Scorer {
 }
 
 impl Scorer {
-    /// Takes the model's own threshold, or `threshold`.
-    pub fn new(model: InspectionModel, threshold: Option<f32>, roi: Option<Roi>) -> Result<Scorer, Error> {
-        let threshold = open::threshold_of(&model, threshold)?;
+    /// Judges by this limit.
+    pub fn new(model: InspectionModel, limit: Limit, roi: Option<Roi>) -> Result<Scorer, Error> {
+        let threshold = open::threshold_of(&model, limit)?;
         Ok(Scorer { model, plan: None, roi, threshold })
     }
 
@@ -55,7 +58,9 @@ impl Scorer {
         let name = self.model.name().to_owned();
         let outcome = self.model.score().map_err(|error| jidoka_models::Error::Run { name, error })?;
         // Judged by "<=", so that a score that is not a number passes nothing.
-        Ok(Scored { score: outcome.score, passes: f64::from(outcome.score) <= self.threshold })
+        let score = outcome.score;
+        let normalised = self.model.contract().normalise(f64::from(score));
+        Ok(Scored { score, normalised, passes: f64::from(score) <= self.threshold })
     }
 
     /// The image that was scored last, bare and with its anomaly map over it; `None` where the model has no map.

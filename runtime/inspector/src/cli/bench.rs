@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::ui::{self, Table, ms};
 use crate::alloc::{self, Counts, Stage};
-use crate::config::ModelChoice;
+use crate::config::{Limit, ModelChoice};
 use crate::error::Error;
 use crate::os::{clock, faults};
 use crate::station::{inspect, open};
@@ -72,7 +72,7 @@ const WARM_UP: u32 = 5;
 
 /// Measures and prints.
 pub fn run(args: &Args) -> Result<(), Error> {
-    let choice = ModelChoice { path: args.model.clone(), threshold: None, threads: args.threads, strict: false };
+    let choice = ModelChoice { path: args.model.clone(), limit: Limit::Own, threads: args.threads, strict: false };
     let mut model = open::model(&choice)?;
     let format = PixelFormat::from_name(&args.format).ok_or_else(|| {
         let known = PixelFormat::all().map(PixelFormat::name).collect::<Vec<_>>().join(", ");

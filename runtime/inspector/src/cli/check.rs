@@ -45,8 +45,8 @@ pub fn run(args: &Args) -> Result<(), Error> {
     let mut found = vec![("reject window", window(&config))];
     if !args.text_only {
         let model = open::model(&config.model)?;
-        let threshold = open::threshold_of(&model, config.model.threshold)?;
-        open::judge(&model, config.model.threshold)?;
+        let threshold = open::threshold_of(&model, config.model.limit)?;
+        open::judge(&model, config.model.limit)?;
         let (golden, sha256) = (model.contract().golden.is_some(), &model.sha256()[..16]);
         let golden = if golden { "golden check passed" } else { "no golden check" };
         let source = jidoka_capture::open(&config.camera.source)?;

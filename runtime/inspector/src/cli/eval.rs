@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use jidoka_models::eval::{self, Category, Details, Figures};
+use jidoka_models::random::Random;
 use jidoka_models::teach::{self, Folder, Options};
 use jidoka_models::{InspectionModel, LoadOptions};
 
@@ -20,6 +21,7 @@ use crate::error::Error;
 Examples:
   jidoka eval mvtec_ad/bottle
   jidoka eval mvtec_ad --json > figures.jsonl         every category, one object a line
+  jidoka eval mvtec_ad --method auto --int8 --seeds 3  the mean of three seeds
   jidoka eval mvtec_ad/bottle --model bottle.onnx     a model that was made before")]
 pub struct Args {
     /// A category, or a folder of categories
@@ -34,15 +36,25 @@ pub struct Args {
     /// Write each test image's score to this file, a JSON object a line, and its map to FILE.maps/ as .npy
     #[arg(long, value_name = "FILE")]
     scores: Option<PathBuf>,
-    /// Size of the model's input in pixels
-    #[arg(long, value_parser = values::size, default_value = "256")]
-    size: (u32, u32),
+    /// Size of the model's input in pixels, multiples of 16: 256 or 320x256 [default: the parts' shape, 65536 pixels]
+    #[arg(long, value_parser = values::size)]
+    size: Option<(u32, u32)>,
     /// Most features in the memory bank
     #[arg(long, default_value_t = Options::default().bank)]
     bank: usize,
     /// Share of good parts that may be rejected
     #[arg(long, value_parser = values::share, default_value = "0.5%")]
     false_reject: f64,
+    /// Backbone and memory bank in int8
+    #[arg(long)]
+    int8: bool,
+    /// Teach this often, with seeds 0, 1, ..., and give the mean of each figure
+    #[arg(long, value_name = "N", default_value_t = 1, conflicts_with_all = ["model", "scores"],
+          value_parser = clap::value_parser!(u64).range(1..=100))]
+    seeds: u64,
+    /// Teach from so many of the good parts, drawn by the seed [default: all]
+    #[arg(long, value_name = "N")]
+    parts: Option<usize>,
     /// Threads of the engine
     #[arg(long, default_value_t = 1)]
     threads: usize,
@@ -53,8 +65,16 @@ pub struct Args {
 
 /// Evaluates every category found.
 pub fn run(args: &Args) -> Result<(), Error> {
-    let mut table =
-        Table::new(["category", "image AUROC", "pixel AUROC", "AU-PRO 0.3", "F1-max", "false rejects", "p50 ms"]);
+    let mut table = Table::new([
+        "category",
+        "method",
+        "image AUROC",
+        "pixel AUROC",
+        "AU-PRO 0.3",
+        "F1-max",
+        "false rejects",
+        "p50 ms",
+    ]);
     let categories = eval::find(&args.folder)?;
     if args.scores.is_some() && categories.len() > 1 {
         let found = categories.len();
@@ -64,11 +84,15 @@ pub fn run(args: &Args) -> Result<(), Error> {
     }
     let details = args.scores.as_deref().map(details).transpose()?;
     for category in categories {
-        let mut model = model(args, &category)?;
-        let bar = ui::progress(category.test.len() as u64, "testing");
-        let (figures, _) =
-            eval::evaluate(&category, &mut model, details.as_ref(), &mut |done, _| bar.set_position(done as u64))?;
-        bar.finish_and_clear();
+        let mut runs = Vec::new();
+        for seed in 0..args.seeds {
+            let mut model = model(args, &category, seed)?;
+            let bar = ui::progress(category.test.len() as u64, "testing");
+            let mut show = |done, _| bar.set_position(done as u64);
+            runs.push(eval::evaluate(&category, &mut model, details.as_ref(), &mut show)?.0);
+            bar.finish_and_clear();
+        }
+        let Some(figures) = Figures::mean(&runs) else { continue };
         if args.json {
             ui::say_json(&figures);
         } else {
@@ -89,7 +113,7 @@ fn details(scores: &Path) -> Result<Details, Error> {
     Ok(Details { scores: scores.to_owned(), maps })
 }
 
-fn model(args: &Args, category: &Category) -> Result<InspectionModel, Error> {
+fn model(args: &Args, category: &Category, seed: u64) -> Result<InspectionModel, Error> {
     let engine = jidoka_engine::Options { threads: args.threads, ..jidoka_engine::Options::default() };
     let load = LoadOptions { engine, ..LoadOptions::default() };
     if let Some(path) = &args.model {
@@ -102,19 +126,30 @@ fn model(args: &Args, category: &Category) -> Result<InspectionModel, Error> {
         bank: args.bank,
         false_reject: args.false_reject,
         threads: args.threads,
+        int8: args.int8,
+        seed,
         ..Options::default()
     };
     let mut bars = Bars::default();
-    let mut parts = Folder::of(category.train.clone());
+    let mut parts = Folder::of(drawn(&category.train, args.parts, seed));
     let taught = teach::teach(&mut parts, &options, &mut |progress| bars.show(progress))?;
     bars.end();
     Ok(InspectionModel::from_bytes(&category.name, &taught.onnx, &load)?)
 }
 
-fn row(figures: &Figures) -> [String; 7] {
+/// So many of the files, or all, in their order.
+fn drawn(files: &[PathBuf], count: Option<usize>, seed: u64) -> Vec<PathBuf> {
+    let mut taken = Random::new(seed).order(files.len());
+    taken.truncate(count.unwrap_or(files.len()));
+    taken.sort_unstable();
+    taken.into_iter().map(|i| files[i].clone()).collect()
+}
+
+fn row(figures: &Figures) -> [String; 8] {
     let share = |value: Option<f64>| value.map_or("-".into(), |value| format!("{value:.4}"));
     [
         figures.category.clone(),
+        figures.method.clone(),
         share(Some(figures.image_auroc)),
         share(figures.pixel_auroc),
         share(figures.au_pro_30),

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::ui::{self, Table};
 use super::values;
-use crate::config::ModelChoice;
+use crate::config::{Limit, ModelChoice};
 use crate::error::Error;
 use crate::report::picture;
 use crate::scorer::Scorer;
@@ -34,6 +34,9 @@ pub struct Args {
     /// Instead of the model's own threshold
     #[arg(long, value_name = "SCORE", allow_negative_numbers = true)]
     threshold: Option<f32>,
+    /// Between 0 and 1: 0.5 is the model's own threshold, towards 1 more parts are rejected
+    #[arg(long, value_parser = values::sensitivity, conflicts_with = "threshold")]
+    sensitivity: Option<f64>,
     #[command(flatten)]
     preparation: values::Preparation,
     /// Threads of the engine
@@ -49,6 +52,9 @@ pub struct Args {
 struct Line<'a> {
     image: &'a Path,
     score: f32,
+    /// From 0 to 1, 0.5 at the threshold as taught.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    normalised: Option<f64>,
     threshold: f64,
     verdict: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -57,9 +63,9 @@ struct Line<'a> {
 
 /// Scores every image.
 pub fn run(args: &Args) -> Result<(), Error> {
-    let choice =
-        ModelChoice { path: args.model.clone(), threshold: args.threshold, threads: args.threads, strict: false };
-    let mut scorer = Scorer::new(open::model(&choice)?, args.threshold, args.preparation.roi)?;
+    let limit = Limit::of(args.threshold, args.sensitivity);
+    let choice = ModelChoice { path: args.model.clone(), limit, threads: args.threads, strict: false };
+    let mut scorer = Scorer::new(open::model(&choice)?, limit, args.preparation.roi)?;
     let files = files(&args.images)?;
     if let Some(folder) = &args.heatmap {
         std::fs::create_dir_all(folder).map_err(|error| Error::file(folder, "make the folder", error))?;
@@ -85,7 +91,14 @@ pub fn run(args: &Args) -> Result<(), Error> {
         };
         let verdict = if scored.passes { "pass" } else { "reject" };
         if args.json {
-            ui::say_json(&Line { image: file, score: scored.score, threshold: scorer.threshold, verdict, heatmap });
+            ui::say_json(&Line {
+                image: file,
+                score: scored.score,
+                normalised: scored.normalised,
+                threshold: scorer.threshold,
+                verdict,
+                heatmap,
+            });
         } else {
             table.row([file.display().to_string(), format!("{:.4}", scored.score), verdict.into()]);
         }

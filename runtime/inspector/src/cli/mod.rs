@@ -7,6 +7,7 @@ mod check;
 mod demo;
 mod eval;
 mod infer;
+mod kept;
 mod model;
 mod run;
 mod teach;

@@ -52,7 +52,7 @@ pub fn run(args: &Args) -> Result<(), Error> {
     let (mut station, chip) = open::station(&config)?;
     station.limit_frames = args.frames;
     station.limit = args.seconds.filter(|seconds| (0.0..1e9).contains(seconds)).map(Duration::from_secs_f64);
-    let threshold = open::threshold_of(&station.model, config.model.threshold)?;
+    let threshold = open::threshold_of(&station.model, config.model.limit)?;
     let sha256 = station.model.sha256().to_owned();
     let about = About {
         station: config.station.telemetry.as_deref().unwrap_or_default(),

@@ -7,10 +7,11 @@ use indicatif::ProgressBar;
 use jidoka_capture::images::Image;
 use jidoka_capture::{FrameFault, FrameSource, Geometry, PixelFormat};
 use jidoka_models::Method;
-use jidoka_models::teach::{self, Folder, Frames, Options, Parts, Progress, Report, Stage};
+use jidoka_models::teach::{self, Defects, Folder, Frames, Kept, Options, Parts, Progress, Report, Rule, Stage};
 use jidoka_prepare::{Channels, Preparer, Spec};
 use serde::Serialize;
 
+use super::kept::{self, Settings};
 use super::ui::{self, Table};
 use super::values::{self, FilterWord, FitWord};
 use crate::config::Config;
@@ -26,6 +27,8 @@ use crate::station::open;
 Examples:
   jidoka teach --good photos/good --out capper.onnx
   jidoka teach --good photos/good --out capper.onnx --false-reject 0.1% --roi 120,80,400,400
+  jidoka teach --good photos/more --out capper.onnx --add            a few more good parts, in seconds
+  jidoka teach --good photos/good --out capper.onnx --defects photos/bad --threshold-by f1
   jidoka teach --camera /dev/video0 --parts 30 --out capper.onnx     from a camera, a frame each half second
   jidoka teach --config capper.toml --parts 30 --out capper.onnx     from a station's own camera and region")]
 pub struct Args {
@@ -56,9 +59,9 @@ pub struct Args {
     /// Most features in the memory bank
     #[arg(long, value_name = "N", default_value_t = Options::default().bank)]
     bank: usize,
-    /// Size of the model's input in pixels, multiples of 16: 256 or 320x256
-    #[arg(long, value_parser = values::size, default_value = "256")]
-    size: (u32, u32),
+    /// Size of the model's input in pixels, multiples of 16: 256 or 320x256 [default: the parts' shape, 65536 pixels]
+    #[arg(long, value_parser = values::size)]
+    size: Option<(u32, u32)>,
     /// The part of each image that matters, in pixels [default: all of it]
     #[arg(long, value_parser = values::roi, value_name = "X,Y,W,H", conflicts_with = "config")]
     roi: Option<jidoka_capture::Roi>,
@@ -68,6 +71,9 @@ pub struct Args {
     /// How pixels are weighted when resizing
     #[arg(long, value_enum, default_value = "area")]
     filter: FilterWord,
+    /// Backbone and memory bank in int8: smaller and faster on ARM
+    #[arg(long)]
+    int8: bool,
     /// A backbone other than the built-in one
     #[arg(long, value_name = "ONNX")]
     backbone: Option<PathBuf>,
@@ -77,6 +83,21 @@ pub struct Args {
     /// Threads of the engine
     #[arg(long, default_value_t = 1)]
     threads: usize,
+    /// Add these good parts to those that the model at --out was taught from, and teach it again as it was taught
+    #[arg(long, conflicts_with_all = ["method", "false_reject", "bank", "size", "roi", "fit", "filter", "backbone", "seed", "int8", "no_keep"])]
+    add: bool,
+    /// Do not keep the good parts in a file beside the model (OUT.parts), which --add needs
+    #[arg(long)]
+    no_keep: bool,
+    /// A folder of defective parts: they are not learned, but say what the threshold does
+    #[arg(long, value_name = "DIR")]
+    defects: Option<PathBuf>,
+    /// What decides the threshold where there are --defects
+    #[arg(long, requires = "defects", default_value = "false-reject", value_parser = ["false-reject", "f1", "cost"])]
+    threshold_by: String,
+    /// How many false rejects an escape costs, for `--threshold-by cost`
+    #[arg(long, requires = "defects", value_name = "N", default_value_t = 10.0)]
+    escape_cost: f64,
     /// One JSON object instead of a table
     #[arg(long)]
     json: bool,
@@ -93,16 +114,45 @@ struct Answer<'a> {
     threshold: f64,
     seconds: f64,
     report: &'a Report,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    defects: Option<Defects>,
 }
 
 /// Teaches and writes the model.
 pub fn run(args: &Args) -> Result<(), Error> {
     let began = Instant::now();
     let mut parts = parts(args)?;
-    let options = options(args)?;
+    // Kept parts are prepared already; `settled` is how a picture from outside still has to be.
+    let (mut options, mut kept) = (options(args)?, None);
+    let settled;
+    if args.add {
+        let (mut all, stated) = kept::read(&args.out, args.threads)?;
+        let more = Kept::of(parts.as_mut(), &stated, all.size(), all.note())?;
+        more.skipped().iter().for_each(|s| log::warn!("skipped {}: {}", s.name, s.reason));
+        let added = all.add(more)?;
+        log::info!("{added} good parts added to {}", all.count() - added);
+        options = Options { roi: None, ..stated.clone() };
+        settled = stated;
+        parts = Box::new(all.clone());
+        kept = Some(all);
+    } else {
+        settled = options.clone();
+    }
     let mut bars = Bars::default();
-    let taught = teach::teach(parts.as_mut(), &options, &mut |progress| bars.show(progress))?;
+    let mut taught = teach::teach(parts.as_mut(), &options, &mut |progress| bars.show(progress))?;
     bars.end();
+    let defects = match &args.defects {
+        Some(folder) => Some(teach::weigh(&mut taught, &mut Folder::open(folder)?, &settled, rule(args))?),
+        None => None,
+    };
+    // The parts first: a model without them can still judge, parts of another model would be added to the wrong one.
+    if let Some(kept) = kept {
+        jidoka_models::write_atomic(&kept::beside(&args.out), &kept.encode())?;
+    } else if !args.no_keep {
+        let note = Settings::of(&args.method, &args.fit, &args.filter, &options).note();
+        let kept = Kept::of(parts.as_mut(), &options, taught.report.size, &note)?;
+        jidoka_models::write_atomic(&kept::beside(&args.out), &kept.encode())?;
+    }
     jidoka_models::write_atomic(&args.out, &taught.onnx)?;
     let report = &taught.report;
     let seconds = began.elapsed().as_secs_f64();
@@ -116,9 +166,12 @@ pub fn run(args: &Args) -> Result<(), Error> {
             threshold: report.threshold.score,
             seconds: (seconds * 1000.0).round() / 1000.0,
             report,
+            defects,
         });
     } else {
         say_report(args, report, taught.onnx.len(), seconds);
+        defects.iter().for_each(say_defects);
+        ui::say(format!("\nTry it: jidoka infer {} IMAGE...", args.out.display()));
     }
     Ok(())
 }
@@ -129,6 +182,14 @@ pub const METHODS: [&str; 4] = ["patchcore-lite", "padim", "mahalanobis", "auto"
 /// The method that a word stands for; the usual one for `auto`, which then is not looked at.
 pub fn method(word: &str) -> Method {
     Method::TAUGHT.into_iter().find(|method| method.name() == word).unwrap_or(Method::PatchcoreLite)
+}
+
+fn rule(args: &Args) -> Rule {
+    match args.threshold_by.as_str() {
+        "f1" => Rule::F1,
+        "cost" => Rule::Cost(args.escape_cost),
+        _ => Rule::FalseReject,
+    }
 }
 
 fn options(args: &Args) -> Result<Options, Error> {
@@ -148,6 +209,7 @@ fn options(args: &Args) -> Result<Options, Error> {
         fit: args.fit.0,
         filter: args.filter.0,
         threads: args.threads,
+        int8: args.int8,
     })
 }
 
@@ -232,7 +294,24 @@ fn say_report(args: &Args, report: &Report, bytes: usize, seconds: f64) {
     fact("good parts", report.images.to_string());
     fact("memory bank", format!("{} features", report.bank));
     fact("threshold", format!("{:.4}", report.threshold.score));
-    fact("false rejects", format!("{:.2} % of good parts asked for", args.false_reject * 100.0));
+    let threshold = &report.threshold;
+    fact(
+        "false rejects",
+        format!(
+            "{:.2} % of good parts asked for; {} of {} held-out parts are above, which is compatible with up to {:.1} % \
+             (95 % confidence)",
+            threshold.false_reject * 100.0,
+            threshold.above,
+            threshold.held_out,
+            threshold.bound_95 * 100.0
+        ),
+    );
+    for candidate in &report.candidates {
+        fact(
+            "tried",
+            format!("{}: tells {:.1} % of corrupted parts from good ones", candidate.method, candidate.auroc * 100.0),
+        );
+    }
     fact("time", format!("{seconds:.1} s"));
     ui::say(table.render_left().trim_end());
     for skipped in &report.skipped {
@@ -241,7 +320,21 @@ fn say_report(args: &Args, report: &Report, bytes: usize, seconds: f64) {
     for warning in &report.warnings {
         ui::say(format!("  note: {warning}"));
     }
-    ui::say(format!("\nTry it: jidoka infer {} IMAGE...", args.out.display()));
+}
+
+fn say_defects(defects: &Defects) {
+    let percent = |share: f64| format!("{:.1} %", share * 100.0);
+    let mut table = Table::new(["threshold", "score", "false rejects", "escapes", "F1"]);
+    let names = ["at the false-reject rate", "greatest F1", "least cost"];
+    for (name, cut) in names.iter().zip([&defects.stated, &defects.f1_max, &defects.least_cost]) {
+        let score = format!("{:.4}", cut.threshold);
+        table.row([(*name).into(), score, percent(cut.false_reject), percent(cut.escape), format!("{:.3}", cut.f1)]);
+    }
+    ui::say(format!(
+        "\n{} defect samples, held-out good parts; an escape costs {} false rejects",
+        defects.count, defects.escape_cost
+    ));
+    ui::say(table.render().trim_end());
 }
 
 /// A bar a stage.

@@ -17,6 +17,14 @@ pub fn share(text: &str) -> Result<f64, String> {
     }
 }
 
+/// A sensitivity: strictly between 0 and 1.
+pub fn sensitivity(text: &str) -> Result<f64, String> {
+    match text.trim().parse::<f64>() {
+        Ok(value) if (0.01..=0.99).contains(&value) => Ok(value),
+        _ => Err("expected a number from 0.01 to 0.99; 0.5 is the model's own threshold".into()),
+    }
+}
+
 /// A rectangle in pixels: `x,y,width,height`.
 pub fn roi(text: &str) -> Result<Roi, String> {
     let numbers: Option<Vec<u32>> = text.split(',').map(|number| number.trim().parse().ok()).collect();

@@ -62,13 +62,36 @@ pub struct Camera {
     pub roi: Option<Roi>,
 }
 
+/// Above which score a part is rejected.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub enum Limit {
+    /// The model's own threshold.
+    #[default]
+    Own,
+    /// This score instead.
+    Score(f32),
+    /// As sensitive as this, between 0 and 1: 0.5 is the model's own threshold, towards 1 more is rejected.
+    Sensitivity(f64),
+}
+
+impl Limit {
+    /// What two settings that exclude each other say.
+    pub fn of(score: Option<f32>, sensitivity: Option<f64>) -> Limit {
+        match (score, sensitivity) {
+            (Some(score), _) => Limit::Score(score),
+            (None, Some(sensitivity)) => Limit::Sensitivity(sensitivity),
+            (None, None) => Limit::Own,
+        }
+    }
+}
+
 /// A model and how it is used.
 #[derive(Clone, Debug)]
 pub struct ModelChoice {
     /// The `.onnx` file.
     pub path: PathBuf,
-    /// Instead of the model's own threshold.
-    pub threshold: Option<f32>,
+    /// Above which score a part is rejected.
+    pub limit: Limit,
     /// Threads of the engine.
     pub threads: usize,
     /// Whether an operator that allocates refuses the model.

@@ -7,7 +7,7 @@ use jidoka_capture::{Keep, PixelFormat, ReplayConfig, Roi, SourceConfig, Synthet
 
 use super::problem::Problem;
 use super::reader::Reader;
-use super::{Backend, Camera, Config, ModelChoice, OutputChoice, Station, WireChoice, timing};
+use super::{Backend, Camera, Config, Limit, ModelChoice, OutputChoice, Station, WireChoice, timing};
 use crate::os::realtime::Wish;
 
 /// The signals that may be wired, with what they say.
@@ -205,14 +205,22 @@ fn roi(reader: &mut Reader<'_>) -> Option<Roi> {
 
 fn model(folder: &Path, reader: &mut Reader<'_>) -> ModelChoice {
     let mut table = reader.section("model");
-    ModelChoice {
-        path: folder.join(PathBuf::from(table.required_text("path", "the .onnx file"))),
-        threshold: table
-            .optional_number("threshold", -1e9..=1e9, "instead of the model's own threshold")
-            .map(|threshold| threshold as f32),
-        threads: table.count("threads", 1..=64, Some(1), "cores that one inference is split over") as usize,
-        strict: table.flag("strict", false, "refuse a model with operators that allocate while running"),
+    let path = folder.join(PathBuf::from(table.required_text("path", "the .onnx file")));
+    let score = table.optional_number("threshold", -1e9..=1e9, "instead of the model's own threshold");
+    let sensitivity = table.optional_number(
+        "sensitivity",
+        0.01..=0.99,
+        "0.5 is the model's own threshold, towards 1 more parts are rejected; instead of threshold",
+    );
+    let threads = table.count("threads", 1..=64, Some(1), "cores that one inference is split over") as usize;
+    let strict = table.flag("strict", false, "refuse a model with operators that allocate while running");
+    drop(table);
+    if score.is_some() && sensitivity.is_some() {
+        let what = "[model] threshold and sensitivity exclude each other";
+        let problem = Problem::new(reader.line("model", "sensitivity"), what, "one of them, or neither");
+        reader.refuse(problem.hint("sensitivity = 0.5 is the model's own threshold"));
     }
+    ModelChoice { path, limit: Limit::of(score.map(|score| score as f32), sensitivity), threads, strict }
 }
 
 fn outputs(reader: &mut Reader<'_>) -> OutputChoice {

@@ -18,7 +18,7 @@ use jidoka_models::{InspectionModel, LoadOptions};
 use jidoka_pins::{Gpio, SimChip};
 use jidoka_prepare::Preparer;
 
-use crate::config::{Reject, SIGNALS, WireChoice};
+use crate::config::{Limit, Reject, SIGNALS, WireChoice};
 use crate::error::Error;
 use crate::os::clock;
 use crate::os::realtime::Wish;
@@ -104,7 +104,7 @@ pub fn run(show: Show, audience: &mut dyn Audience) -> Result<Run, Error> {
     let inspected =
         SyntheticConfig { first_part: show.good, parts: Some(show.parts), ..conveyor(&show, show.defect_rate) };
     let rhythm = choose_rhythm(&mut model, &inspected)?;
-    let (threshold, isa) = (open::threshold_of(&model, None)?, model.session().isa().name());
+    let (threshold, isa) = (open::threshold_of(&model, Limit::Own)?, model.session().isa().name());
     let (station, chip) = station(&inspected, model, &rhythm)?;
     let mut recorder = Recorder { seen: Vec::with_capacity(show.parts as usize), notes: Vec::new(), audience };
     let began = clock::now();
@@ -127,7 +127,7 @@ fn teach(show: &Show, audience: &mut dyn Audience) -> Result<Taught, Error> {
         seed: show.seed,
         threads: show.threads,
         roi: Some(ROI),
-        size: (SIDE, SIDE),
+        size: Some((SIDE, SIDE)),
         bank: BANK,
         ..Options::default()
     };
@@ -200,7 +200,7 @@ fn station(config: &SyntheticConfig, model: InspectionModel, rhythm: &Rhythm) ->
     let (outputs, trip) = open::outputs(&Gpio::simulated(std::slice::from_ref(&chip)), &wires)?;
     let station = Station {
         preparer: Preparer::new(&open::spec(&model, source.geometry(), Some(ROI)))?,
-        judge: open::judge(&model, None)?,
+        judge: open::judge(&model, Limit::Own)?,
         source,
         reopen: None,
         every_frame_is_a_part: true,

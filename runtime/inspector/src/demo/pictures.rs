@@ -28,7 +28,7 @@ pub struct Gallery {
 
 /// Makes the pictures.
 pub fn gallery(run: &Run) -> Result<Gallery, Error> {
-    let mut scorer = Scorer::new(load(&run.taught, run.show.threads)?, None, Some(super::ROI))?;
+    let mut scorer = Scorer::new(load(&run.taught, run.show.threads)?, crate::config::Limit::Own, Some(super::ROI))?;
     let mut gallery = Gallery { pictures: Vec::new(), differing: 0 };
     for seen in choose(run) {
         let config =

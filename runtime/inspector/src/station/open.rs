@@ -13,7 +13,7 @@ use jidoka_prepare::{Channels, Filter, Fit, Preparer, Spec};
 
 use super::Station;
 use super::inspect::Judge;
-use crate::config::{Backend, Config, ModelChoice, Reject, WireChoice};
+use crate::config::{Backend, Config, Limit, ModelChoice, Reject, WireChoice};
 use crate::error::Error;
 use crate::os::clock;
 
@@ -26,7 +26,7 @@ pub fn station(config: &Config) -> Result<(Station, Option<SimChip>), Error> {
     let source = jidoka_capture::open(&config.camera.source)?;
     log::info!("camera: {}", source.describe());
     let preparer = Preparer::new(&spec(&model, source.geometry(), config.camera.roi))?;
-    let judge = judge(&model, config.model.threshold)?;
+    let judge = judge(&model, config.model.limit)?;
     let (gpio, chip) = gpio(config)?;
     let (outputs, trip) = outputs(&gpio, &config.outputs.wires)?;
     let station = Station {
@@ -73,23 +73,34 @@ pub fn spec(model: &InspectionModel, geometry: Geometry, roi: Option<Roi>) -> Sp
     }
 }
 
-/// Who judges with `model`: its own threshold, or `threshold` instead.
-pub fn judge(model: &InspectionModel, threshold: Option<f32>) -> Result<Judge, Error> {
-    let limits = Limits::threshold(just_above(threshold_of(model, threshold)?));
+/// Who judges with `model` and this limit.
+pub fn judge(model: &InspectionModel, limit: Limit) -> Result<Judge, Error> {
+    let limits = Limits::threshold(just_above(threshold_of(model, limit)?));
     let policy = Policy::new(limits)
         .map_err(|error| Error::Usage(format!("{}: {error}\n  try: [model] threshold = 0.5", model.name())))?;
     Ok(Judge { policy, model: digest(model.sha256()), recipe: RecipeId(1) })
 }
 
-/// The threshold that counts: the one given, else the model's own.
-pub fn threshold_of(model: &InspectionModel, given: Option<f32>) -> Result<f64, Error> {
-    given.map(f64::from).or(model.threshold()).ok_or_else(|| {
-        Error::Usage(format!(
-            "{}: the model states no threshold\n  expected: a model taught by `jidoka teach`, or a threshold beside it\n  \
-             try: [model] threshold = 0.5 in the configuration, or --threshold 0.5",
-            model.name()
-        ))
-    })
+/// The score above which a part is rejected.
+pub fn threshold_of(model: &InspectionModel, limit: Limit) -> Result<f64, Error> {
+    match limit {
+        Limit::Score(score) => Ok(f64::from(score)),
+        Limit::Own => model.threshold().ok_or_else(|| {
+            Error::Usage(format!(
+                "{}: the model states no threshold\n  expected: a model taught by `jidoka teach`, or a threshold beside \
+                 it\n  try: [model] threshold = 0.5 in the configuration, or --threshold 0.5",
+                model.name()
+            ))
+        }),
+        Limit::Sensitivity(sensitivity) => model.contract().score_for(sensitivity).ok_or_else(|| {
+            Error::Usage(format!(
+                "{}: sensitivity {sensitivity} means nothing to this model\n  expected: a number between 0 and 1, and a model \
+                 that holds the scores of good parts\n  try: `jidoka teach`, or `jidoka model import --good` for a model made \
+                 elsewhere; or set a threshold instead",
+                model.name()
+            ))
+        }),
+    }
 }
 
 /// A model rejects scores greater than its threshold, the line those at or over its limit: the limit is the next number.

@@ -151,7 +151,7 @@ fn check(script: &[Do], stop_on_allocation: bool) -> Outcomes {
     };
     let station = Station {
         preparer: Preparer::new(&open::spec(&model, source.geometry(), None)).expect("a plan"),
-        judge: open::judge(&model, Some(0.5)).expect("a threshold"),
+        judge: open::judge(&model, crate::config::Limit::Score(0.5)).expect("a threshold"),
         source: Box::new(source),
         reopen: None,
         every_frame_is_a_part: true,
