@@ -5,7 +5,9 @@
 //! Times are CPU time of this thread, medians over rounds in which the candidates take turns, so that a busy machine slows
 //! all alike.
 
-use jidoka_engine::kernels::{Clamp, Divisor, Isa, Kernels, Queries, QueryNorm, Requantise, Window};
+use jidoka_engine::kernels::{
+    Aligned, Clamp, Divisor, Isa, Kernels, PEAK_ROUNDS, Queries, QueryNorm, Requantise, Window, burn_f32, burn_int8,
+};
 use jidoka_engine::layout::{Grid, Pads, Planes, Quads};
 
 /// CPU time of this thread in seconds.
@@ -53,80 +55,15 @@ struct Peak {
     int8: f64,
 }
 
-#[cfg(target_arch = "x86_64")]
-mod peak {
-    use std::arch::x86_64::*;
-    use std::hint::black_box;
-
-    #[target_feature(enable = "avx512f")]
-    pub fn fma512(n: usize) -> f64 {
-        let mut acc = [_mm512_set1_ps(1.0); 12];
-        let (b, c) = (_mm512_set1_ps(black_box(0.999)), _mm512_set1_ps(black_box(1e-7)));
-        for _ in 0..n {
-            for a in &mut acc {
-                *a = _mm512_fmadd_ps(*a, b, c);
-            }
-        }
-        black_box(acc);
-        (n * 12 * 32) as f64
-    }
-
-    #[target_feature(enable = "avx512f,avx512vnni")]
-    pub fn vnni512(n: usize) -> f64 {
-        let mut acc = [_mm512_setzero_si512(); 12];
-        let b = _mm512_set1_epi8(black_box(3));
-        for _ in 0..n {
-            for a in &mut acc {
-                *a = _mm512_dpbusd_epi32(*a, b, b);
-            }
-        }
-        black_box(acc);
-        (n * 12 * 128) as f64
-    }
-
-    #[target_feature(enable = "avx2,fma")]
-    pub fn fma256(n: usize) -> f64 {
-        let mut acc = [_mm256_set1_ps(1.0); 12];
-        let (b, c) = (_mm256_set1_ps(black_box(0.999)), _mm256_set1_ps(black_box(1e-7)));
-        for _ in 0..n {
-            for a in &mut acc {
-                *a = _mm256_fmadd_ps(*a, b, c);
-            }
-        }
-        black_box(acc);
-        (n * 12 * 16) as f64
-    }
-}
-
-#[cfg(target_arch = "x86_64")]
 fn peak() -> Peak {
-    let best = |run: &dyn Fn() -> f64| {
+    let best = |burn: fn(Isa, usize) -> Option<f64>| {
         let once = || {
             let start = cpu_seconds();
-            run() / (cpu_seconds() - start)
+            Some(burn(Isa::best(), PEAK_ROUNDS)? / (cpu_seconds() - start))
         };
-        (0..9).map(|_| once()).fold(0.0, f64::max)
+        (0..30).filter_map(|_| once()).fold(f64::NAN, f64::max)
     };
-    let has = |isa: Isa| isa.available();
-    // SAFETY: each runs only where the CPU has its instruction set.
-    let (f32, int8) = unsafe {
-        (
-            if has(Isa::Avx512) {
-                best(&|| peak::fma512(200_000))
-            } else if has(Isa::Avx2) {
-                best(&|| peak::fma256(200_000))
-            } else {
-                f64::NAN
-            },
-            if has(Isa::Vnni) { best(&|| peak::vnni512(200_000)) } else { f64::NAN },
-        )
-    };
-    Peak { f32, int8 }
-}
-
-#[cfg(not(target_arch = "x86_64"))]
-fn peak() -> Peak {
-    Peak { f32: f64::NAN, int8: f64::NAN }
+    Peak { f32: best(burn_f32), int8: best(burn_int8) }
 }
 
 /// Numbers that are neither zero nor denormal.
@@ -194,15 +131,18 @@ fn conv<'a>(kernels: Kernels, from: usize, to: usize, size: usize, kernel: usize
     }
 }
 
-fn winograd<'a>(kernels: Kernels, from: usize, to: usize, size: usize) -> Candidate<'a> {
+fn winograd<'a>(kernels: Kernels, from: usize, to: usize, size: usize, kernel: usize) -> Candidate<'a> {
+    let window = Window::square(kernel, 1, Pads::all(1));
     let source = planes(from, size, 1);
-    let output = planes(to, size, 1);
+    let height = size + 3 - kernel;
+    let output = planes(to, height, 1);
     let (src, mut dst) = (floats(source.elements()), floats(output.elements()));
-    let packed = kernels.pack_winograd(Pads::all(1), &source, &floats(to * from * 9), &floats(to), Clamp::RELU);
+    let weights = floats(to * from * window.taps());
+    let packed = kernels.pack_winograd(&window, &source, &weights, &floats(to), Clamp::RELU);
     let mut scratch = vec![0.0; packed.scratch_len(&output.grid)];
     Candidate {
-        name: format!("winograd f32 3x3 stride 1, {from} to {to} @ {size}, {}", kernels.isa()),
-        operations: 2.0 * (to * from * 9 * size * size) as f64,
+        name: format!("winograd f32 {kernel}x{kernel} stride 1, {from} to {to} @ {size}, {}", kernels.isa()),
+        operations: 2.0 * (to * from * window.taps() * height * height) as f64,
         is_int8: false,
         run: Box::new(move || kernels.winograd(&packed, &src, None, &mut scratch, &mut dst, &output.grid)),
     }
@@ -224,6 +164,25 @@ fn conv_int8<'a>(kernels: Kernels, from: usize, to: usize, size: usize, kernel: 
         operations: 2.0 * (to * from * window.taps() * height * height) as f64,
         is_int8: true,
         run: Box::new(move || kernels.conv_int8(&packed, &src, &mut dst, &output.grid, 0..to)),
+    }
+}
+
+fn winograd_int8<'a>(kernels: Kernels, from: usize, to: usize, size: usize, kernel: usize) -> Candidate<'a> {
+    let window = Window::square(kernel, 1, Pads::all(1));
+    let source = Quads { channels: from, grid: planes(from, size, 1).grid };
+    let height = size + 3 - kernel;
+    let output = Quads { channels: to, grid: planes(to, height, 1).grid };
+    let (src, mut dst) = (bytes(source.bytes()), bytes(output.bytes()));
+    let requantise = Requantise { scale: &vec![1e-4; to], zero: 0, low: 0, high: 127 };
+    let weights: Vec<i8> = bytes(to * from * window.taps()).into_iter().map(|w| w / 2).collect();
+    let packed = kernels.pack_winograd_int8(&window, &source, 0, &weights, &vec![0; to], &requantise);
+    let packed = packed.expect("small weights");
+    let mut scratch = Aligned::zeroed(packed.scratch_bytes(&output.grid));
+    Candidate {
+        name: format!("winograd int8 {kernel}x{kernel} stride 1, {from} to {to} @ {size}, {}", kernels.isa()),
+        operations: 2.0 * (to * from * window.taps() * height * height) as f64,
+        is_int8: true,
+        run: Box::new(move || kernels.winograd_int8(&packed, &src, &mut scratch, &mut dst, &output.grid, 0..to)),
     }
 }
 
@@ -288,8 +247,13 @@ fn main() {
             candidates.push(depthwise(kernels, channels, size, kernel, stride));
             candidates.push(depthwise_int8(kernels, channels, size, kernel, stride));
         }
-        for (channels, size) in [(64, 56), (128, 28), (256, 14)] {
-            candidates.push(winograd(kernels, channels, channels, size));
+        for (from, to, size, kernel) in
+            [(64, 64, 56, 3), (128, 128, 28, 3), (256, 256, 14, 3), (128, 256, 126, 4), (256, 384, 59, 4)]
+        {
+            candidates.push(winograd(kernels, from, to, size, kernel));
+            if isa != Isa::Portable {
+                candidates.push(winograd_int8(kernels, from, to, size, kernel));
+            }
         }
         for (from, to, size, kernel, stride) in [
             (128, 128, 28, 3, 1),

@@ -20,6 +20,8 @@ unsafe impl Number for i8 {}
 unsafe impl Number for u8 {}
 // SAFETY: as above.
 unsafe impl Number for u16 {}
+// SAFETY: as above.
+unsafe impl Number for i16 {}
 
 /// Memory for packed weights: 64-byte aligned, zeroed, allocated once at plan time.
 #[derive(Clone)]

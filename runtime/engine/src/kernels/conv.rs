@@ -309,6 +309,29 @@ impl Tile {
                 }
                 w = w.add(2 * PAIRS);
             }
+            let (low, high) = (S::splat(conv.clamp.low), S::splat(conv.clamp.high));
+            if self.rows >= 2 * PAIRS && self.count >= NV * S::LANES {
+                // A whole tile straight from its registers; one branch for all of it.
+                if !self.residual.is_null() {
+                    for (j, pair) in acc.iter_mut().enumerate() {
+                        for (l, row) in pair.iter_mut().enumerate() {
+                            for (v, sum) in row.iter_mut().enumerate() {
+                                let at = (2 * j + l) * call.dst_plane + v * S::LANES;
+                                *sum = S::add(S::load(self.residual.add(at)), *sum);
+                            }
+                        }
+                    }
+                }
+                for (j, pair) in acc.into_iter().enumerate() {
+                    for (l, row) in pair.into_iter().enumerate() {
+                        for (v, sum) in row.into_iter().enumerate() {
+                            let to = self.dst.add((2 * j + l) * call.dst_plane + v * S::LANES);
+                            S::store(to, S::min(high, S::max(low, sum)));
+                        }
+                    }
+                }
+                return NV * S::LANES;
+            }
             // Through memory, so that the loop above may keep its sums in registers: an array that is looped over here, where
             // the compiler does not unroll, is one that lives in memory there.
             let mut stage = MaybeUninit::<[[[f32; MOST_LANES]; MOST_VECTORS]; MOST_ROWS]>::uninit();
@@ -320,7 +343,6 @@ impl Tile {
                     S::store(staged.add(((2 * j + 1) * MOST_VECTORS + v) * MOST_LANES), pair[1][v]);
                 }
             }
-            let (low, high) = (S::splat(conv.clamp.low), S::splat(conv.clamp.high));
             for r in 0..self.rows.min(2 * PAIRS) {
                 let row = staged.add(r * MOST_VECTORS * MOST_LANES);
                 self.put::<S, NV>(row, r * call.dst_plane, low, high);

@@ -41,6 +41,7 @@ mod neon_pairs;
 mod neon_taps;
 #[cfg(all(test, target_arch = "aarch64"))]
 mod neon_tests;
+mod peak;
 mod pool;
 mod pool_int8;
 mod portable;
@@ -52,10 +53,15 @@ mod window;
 #[cfg(test)]
 mod window_tests;
 mod winograd;
+mod winograd_int8;
+mod winograd_int8_tiles;
+mod winograd_tiles;
 #[cfg(target_arch = "x86_64")]
 mod x86_avx2;
 #[cfg(target_arch = "x86_64")]
 mod x86_avx2_int8;
+#[cfg(target_arch = "x86_64")]
+mod x86_avx2_words;
 #[cfg(target_arch = "x86_64")]
 mod x86_avx512;
 #[cfg(target_arch = "x86_64")]
@@ -70,8 +76,10 @@ pub use elementwise_int8::{Bytes, Scale};
 pub use isa::{ISA_VARIABLE, Isa, IsaError};
 pub use nearest::{Bank, Queries, QueryNorm, Tile};
 pub use nearest_int8::BankInt8;
+pub use peak::{PEAK_ROUNDS, burn_f32, burn_int8};
 pub use pool::Divisor;
 pub use resize::{Axis, RESIZE_SLACK};
 pub use table::Kernels;
 pub use window::Window;
 pub use winograd::Winograd;
+pub use winograd_int8::WinogradInt8;

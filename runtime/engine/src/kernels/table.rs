@@ -4,7 +4,7 @@ use super::window::Call;
 use super::{Isa, IsaError};
 use super::{
     conv, conv_int8, depthwise, depthwise_int8, elementwise_int8, nearest, nearest_int8, pool, pool_int8, reduce,
-    resize, winograd,
+    resize, winograd, winograd_int8, winograd_int8_tiles, winograd_tiles,
 };
 
 /// The kernels of one instruction set that this CPU has.
@@ -27,6 +27,9 @@ pub struct Kernels {
     pub(super) average_pool_core: pool::Core,
     pub(super) elementwise_int8: elementwise_int8::Cores,
     pub(super) winograd_cores: winograd::Cores,
+    pub(super) winograd_int8_core: winograd_int8::Core,
+    /// Whether that takes less time than `conv_int8_core`.
+    pub(super) winograd_int8_pays: bool,
     pub(super) resize_core: resize::Core,
     pub(super) sum_core: reduce::Core,
     pub(super) maximum_core: reduce::Core,
@@ -141,7 +144,7 @@ macro_rules! compile {
             $(#[$attribute])*
             unsafe fn winograd(call: &winograd::WinogradCall<'_>) {
                 // SAFETY: as above.
-                unsafe { winograd::winograd::<$simd, $channels>(call) }
+                unsafe { winograd_tiles::winograd::<$simd, $channels>(call) }
             }
 
             pub(super) fn table(isa: Isa) -> Kernels {
@@ -164,6 +167,8 @@ macro_rules! compile {
                     max_pool_core: max_pool,
                     average_pool_core: average_pool,
                     winograd_cores: winograd::Cores { tile_rows: 2 * $channels, run: winograd },
+                    winograd_int8_core: super::portable_words::CORE,
+                    winograd_int8_pays: false,
                     resize_core: resize_row,
                     sum_core: sum,
                     maximum_core: maximum,
@@ -252,6 +257,29 @@ compile_dot!(dotprod_dot, crate::kernels::neon_dotprod::DotprodDot, crate::kerne
 #[cfg(target_arch = "aarch64")]
 compile_dot!(i8mm_dot, crate::kernels::neon_i8mm::I8mmDot, crate::kernels::neon_dotprod::DotprodDepth, #[target_feature(enable = "neon,dotprod,i8mm")]);
 
+/// Compiles int8 convolution by 16-bit products.
+macro_rules! compile_words {
+    ($module:ident, $words:ty, $(#[$attribute:meta])*) => {
+        mod $module {
+            use super::winograd_int8;
+            use super::winograd_int8_tiles::{self, Words};
+
+            $(#[$attribute])*
+            unsafe fn run(call: &winograd_int8::WordsCall<'_>) {
+                // SAFETY: the caller's contract is the body's; the attribute brings the instruction set.
+                unsafe { winograd_int8_tiles::winograd::<$words>(call) }
+            }
+
+            pub(super) const CORE: winograd_int8::Core =
+                winograd_int8::Core { rows: <$words as Words>::ROWS, run };
+        }
+    };
+}
+
+compile_words!(portable_words, crate::kernels::winograd_int8_tiles::PortableWords,);
+#[cfg(target_arch = "x86_64")]
+compile_words!(avx2_words, crate::kernels::x86_avx2_words::Avx2Words, #[target_feature(enable = "avx2,fma")]);
+
 /// The int8 dot product kernels of an available instruction set.
 fn dot(isa: Isa) -> (conv_int8::Core, depthwise_int8::Core, nearest_int8::Core) {
     match isa {
@@ -285,6 +313,10 @@ impl Kernels {
             _ => portable::table(isa),
         };
         (table.conv_int8_core, table.depthwise_int8_core, table.nearest_int8_core) = dot(isa);
+        #[cfg(target_arch = "x86_64")]
+        if matches!(isa, Isa::Avx2 | Isa::Avx512) {
+            (table.winograd_int8_core, table.winograd_int8_pays) = (avx2_words::CORE, true);
+        }
         Ok(table)
     }
 

@@ -3,7 +3,7 @@
 use super::{Build, Context, Made, Step, planes};
 use crate::RunError;
 use crate::graph::Conv;
-use crate::kernels::{self, Kernels, Winograd};
+use crate::kernels::{self, Kernels, Window, Winograd};
 use crate::layout::Planes;
 use crate::memory::{Memory, Slot};
 use crate::plan::Place;
@@ -15,7 +15,7 @@ const WINOGRAD_CHANNELS: usize = 32;
 /// Output channels of which a member gets a multiple.
 const WINOGRAD_UNIT: usize = 16;
 
-/// Rows and columns of the output from which few of Winograd's 4x4 tiles are cut off.
+/// Rows and columns of the output from which few of Winograd's tiles are cut off.
 const WINOGRAD_SIZE: usize = 8;
 
 struct Run {
@@ -61,7 +61,7 @@ pub(super) fn build(build: &Build, conv: &Conv, inputs: &[Place], out: &Place) -
         let cuts = cut(outs, WINOGRAD_UNIT, build.threads);
         let pack = |ends: &[usize]| {
             let weights = &conv.weights[ends[0] * depth..ends[1] * depth];
-            kernels.pack_winograd(conv.window.pads, &source, weights, &conv.bias[ends[0]..ends[1]], conv.clamp)
+            kernels.pack_winograd(&conv.window, &source, weights, &conv.bias[ends[0]..ends[1]], conv.clamp)
         };
         let packed: Vec<_> = cuts.windows(2).map(pack).collect();
         // The next member's scratch begins on a cache line.
@@ -82,7 +82,8 @@ pub(super) fn build(build: &Build, conv: &Conv, inputs: &[Place], out: &Place) -
 
 fn by_winograd(conv: &Conv, to: &Planes) -> bool {
     let window = &conv.window;
-    let plain = window.kernel == [3, 3] && window.stride == [1, 1] && window.dilation == [1, 1] && conv.group == 1;
+    let known = [3, 4].map(|size| Window::square(size, 1, window.pads)).contains(window);
+    let plain = known && conv.group == 1;
     let channels = conv.channels_in.min(conv.channels_out);
     plain && channels >= WINOGRAD_CHANNELS && to.grid.height.min(to.grid.width) >= WINOGRAD_SIZE
 }

@@ -4,17 +4,26 @@ use super::{Build, Context, Made, Step, planes};
 use crate::RunError;
 use crate::graph::{AddInt8, ConvInt8, Op, PoolInt8};
 use crate::kernels::{Bytes, Kernels, Requantise, Scale};
-use crate::kernels::{ConvInt8 as PackedConv, DepthwiseInt8};
-use crate::layout::{LANES, Planes, Quads};
+use crate::kernels::{ConvInt8 as PackedConv, DepthwiseInt8, WinogradInt8};
+use crate::layout::{ALIGN_BYTES, LANES, Planes, Quads};
 use crate::memory::{Memory, Slot};
 use crate::plan::Place;
 use crate::team::cut;
 
+/// Channels on both sides, and rows and columns of the output, from which Winograd's fewer products outweigh the transforms.
+const WINOGRAD_CHANNELS: usize = 32;
+const WINOGRAD_SIZE: usize = 6;
+
 /// What a step on bytes does.
 enum Work {
     Conv(PackedConv),
+    /// With the bytes of scratch of each member.
+    Winograd(WinogradInt8, usize),
     Depthwise(DepthwiseInt8),
-    Add { other: Slot, add: AddInt8 },
+    Add {
+        other: Slot,
+        add: AddInt8,
+    },
     Max(PoolInt8),
     Mean(PoolInt8, f32),
     Rescale(Scale, Scale),
@@ -40,7 +49,7 @@ pub(super) fn build(build: &Build, op: &Op, inputs: &[Place], out: &Place) -> Re
     let (work, detail) = match op {
         Op::ConvInt8(conv) => {
             macs = (conv.weights.len() * to.grid.height * to.grid.width) as u64;
-            pack(&kernels, conv, &from)
+            pack(&kernels, conv, &from, &to)
         }
         Op::AddInt8(add) if quads(&inputs[1])? == from => {
             (Work::Add { other: inputs[1].slot, add: *add }, String::new())
@@ -56,19 +65,29 @@ pub(super) fn build(build: &Build, op: &Op, inputs: &[Place], out: &Place) -> Re
     };
     let unit = match &work {
         Work::Conv(conv) => conv.tile_channels().div_ceil(LANES),
+        Work::Winograd(packed, _) => packed.unit_channels() / LANES,
         _ => 1,
     };
+    let scratch_bytes = if let Work::Winograd(_, each) = &work { each * build.threads } else { 0 };
     let cuts = cut(to.blocks(), unit, build.threads);
     let step = OnBytes { kernels, work, cuts, from: (inputs[0].slot, from), to: (out.slot, to) };
-    Ok(Made { macs, detail, ..Made::simple(step) })
+    Ok(Made { macs, detail, scratch_bytes, ..Made::simple(step) })
 }
 
-fn pack(kernels: &Kernels, conv: &ConvInt8, from: &Quads) -> (Work, String) {
+fn pack(kernels: &Kernels, conv: &ConvInt8, from: &Quads, to: &Quads) -> (Work, String) {
     let Bytes { low, high } = conv.range;
     let requantise = Requantise { scale: &conv.scale, zero: conv.to.zero, low, high };
     let (window, zero) = (&conv.window, conv.from.zero);
     let [rows, cols] = window.kernel;
     let detail = format!("{rows}x{cols} /{} {}", window.stride[0], kernels.isa());
+    let large = from.channels.min(to.channels) >= WINOGRAD_CHANNELS
+        && to.grid.height.min(to.grid.width) >= WINOGRAD_SIZE
+        && kernels.gains_by_winograd_int8();
+    let by_winograd = || kernels.pack_winograd_int8(window, from, zero, &conv.weights, &conv.bias, &requantise);
+    if let Some(packed) = (large && !conv.depthwise).then(by_winograd).flatten() {
+        let each = packed.scratch_bytes(&to.grid).next_multiple_of(ALIGN_BYTES);
+        return (Work::Winograd(packed, each), format!("{detail} winograd"));
+    }
     let work = if conv.depthwise {
         Work::Depthwise(kernels.pack_depthwise_int8(window, zero, &conv.weights, &conv.bias, &requantise))
     } else {
@@ -80,7 +99,7 @@ fn pack(kernels: &Kernels, conv: &ConvInt8, from: &Quads) -> (Work, String) {
 impl Step for OnBytes {
     fn run(&mut self, memory: &mut Memory, context: &Context) -> Result<(), RunError> {
         let OnBytes { kernels, work, cuts, from: (from, source), to: (to, output) } = self;
-        let (rest, dst) = memory.split::<i8>(*to);
+        let (rest, dst, scratch) = memory.split_with::<i8, i8>(*to, context.scratch);
         let src = rest.read::<i8>(*from);
         // The cuts are in blocks of four channels; the last block may be partly used.
         let channel = |cut: usize| (cuts[cut] * LANES).min(output.channels);
@@ -88,6 +107,12 @@ impl Step for OnBytes {
             Work::Conv(conv) => context.share(dst, cuts, output.grid.plane * LANES, &|part, out| {
                 kernels.conv_int8(conv, src, out, &output.grid, cuts[part] * LANES..channel(part + 1));
             }),
+            Work::Winograd(packed, each) => {
+                context.share_with(dst, cuts, output.grid.plane * LANES, scratch, *each, &|part, out, scratch| {
+                    let channels = cuts[part] * LANES..channel(part + 1);
+                    kernels.winograd_int8(packed, src, scratch, out, &output.grid, channels);
+                });
+            }
             Work::Depthwise(packed) => context.share(dst, cuts, output.grid.plane * LANES, &|part, out| {
                 let (first, channels) = (cuts[part] * LANES, channel(part + 1) - cuts[part] * LANES);
                 let (source, output) = (Quads { channels, ..*source }, Quads { channels, ..*output });
