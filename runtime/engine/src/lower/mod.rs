@@ -4,6 +4,7 @@
 //! [`Op::Tract`] fallback. Nodes that do not lead to an output and constants are left out.
 
 mod arith;
+mod constants;
 mod conv;
 mod matmul;
 mod moves;
@@ -58,6 +59,12 @@ pub(crate) fn lower(model: &Model) -> Result<Graph, Error> {
         }
         if node.op_is::<TypedSource>() {
             graph.inputs.push(ids[&OutletId::new(id, 0)]);
+        } else if let Some(constants) = constants::evaluate(&graph, tract, node, &ids) {
+            for (slot, constant) in constants.into_iter().enumerate() {
+                if let Some(value) = ids.get(&OutletId::new(id, slot)) {
+                    graph.values[*value].constant = Some(constant);
+                }
+            }
         } else if node.outputs.iter().any(|o| o.fact.konst.is_none()) {
             lower_node(&mut graph, tract, node, &mut ids).map_err(|detail| fail(&node.name, detail))?;
         }
