@@ -41,6 +41,8 @@ mod neon_pairs;
 mod neon_taps;
 #[cfg(all(test, target_arch = "aarch64"))]
 mod neon_tests;
+#[cfg(target_arch = "aarch64")]
+mod neon_words;
 mod peak;
 mod pool;
 mod pool_int8;

@@ -4,6 +4,7 @@ use std::arch::aarch64::*;
 
 use super::conv_int8::Finish;
 use super::neon_int8::narrowed;
+use super::neon_taps::{self, Walk};
 use super::simd::{Simd, methods};
 
 /// Four lanes of a `q` register.
@@ -66,6 +67,29 @@ impl Simd for Neon {
             vsliq_n_s32::<24>(vsliq_n_s32::<16>(low, rows[2]), rows[3])
         };
         fn round(v: float32x4_t) -> int32x4_t = vcvtnq_s32_f32(v);
+    }
+
+    #[inline(always)]
+    unsafe fn product<const PAIRS: usize, const NV: usize>(
+        depth: usize,
+        weights: *const f32,
+        from: *const f32,
+        to: *mut f32,
+        pitch: usize,
+    ) {
+        const { assert!(2 * PAIRS == neon_taps::ROWS && NV <= 2) };
+        // SAFETY: the caller's.
+        unsafe {
+            let mut sums = [[vdupq_n_f32(0.0); neon_taps::MOST_VECTORS]; neon_taps::ROWS];
+            let step = (2 * Self::LANES * size_of::<f32>()) as isize;
+            let walk = Walk { src: from.cast(), deltas: std::ptr::null(), step, weights: weights.cast(), taps: depth };
+            neon_taps::floats_evenly::<NV>(&mut sums, walk);
+            for (r, row) in sums.iter().enumerate() {
+                for (n, &sum) in row.iter().enumerate().take(NV) {
+                    vst1q_f32(to.add(r * pitch + n * Self::LANES), sum);
+                }
+            }
+        }
     }
 
     #[inline(always)]

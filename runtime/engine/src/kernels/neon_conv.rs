@@ -115,6 +115,7 @@ impl Tile {
             let walk = Walk {
                 src: self.src.cast(),
                 deltas: fixed.deltas,
+                step: 0,
                 weights: fixed.weights.add(self.channel * fixed.taps).cast(),
                 taps: fixed.taps,
             };

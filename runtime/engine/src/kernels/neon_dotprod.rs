@@ -49,7 +49,7 @@ impl Dot for DotprodDot {
             }
             if STRIDE == 1 || STRIDE == 2 {
                 let (src, weights) = (taps.src.offset(taps.offsets[0] * 4).cast(), taps.weights.cast());
-                let walk = Walk { src, deltas: taps.deltas.as_ptr(), weights, taps: taps.offsets.len() };
+                let walk = Walk { src, deltas: taps.deltas.as_ptr(), step: 0, weights, taps: taps.offsets.len() };
                 neon_taps::dots::<NV, STRIDE>(&mut sums, walk);
                 return sums;
             }

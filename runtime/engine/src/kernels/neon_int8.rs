@@ -45,7 +45,7 @@ impl Dot for NeonDot {
             pairs[3] = [vreinterpretq_s32_s64(vdupq_laneq_s64::<1>(high)); 4];
             if STRIDE == 1 || STRIDE == 2 {
                 let (src, weights) = (taps.src.offset(taps.offsets[0] * 4).cast(), taps.weights.cast());
-                let walk = Walk { src, deltas: taps.deltas.as_ptr(), weights, taps: taps.offsets.len() };
+                let walk = Walk { src, deltas: taps.deltas.as_ptr(), step: 0, weights, taps: taps.offsets.len() };
                 neon_pairs::pairs::<NV, STRIDE>(&mut pairs, walk);
             } else {
                 apart::<NV>(taps, &mut pairs);

@@ -20,6 +20,8 @@ pub(super) struct Walk {
     pub src: *const u8,
     /// Bytes from each tap's activations to the next one's; as many as there are taps, the last of no meaning.
     pub deltas: *const isize,
+    /// The same where it is always the same, for loops that say so.
+    pub step: isize,
     /// The tile's weights, tap by tap.
     pub weights: *const u8,
     pub taps: usize,
@@ -87,11 +89,18 @@ macro_rules! load {
     };
 }
 
+/// The way to the next two taps, from the table.
+macro_rules! table {
+    () => {
+        "ldp {d0}, {d1}, [{deltas}], #16\n"
+    };
+}
+
 /// Two taps: the way to the next two, the weights of both, and for each its activations and multiplications.
 macro_rules! two_taps {
-    ($stride:tt, $nv:tt, $op:literal, $sum:literal, $x:literal, $lane:literal) => {
+    ($stride:tt, $nv:tt, $next:expr, $op:literal, $sum:literal, $x:literal, $lane:literal) => {
         concat!(
-            "ldp {d0}, {d1}, [{deltas}], #16\n",
+            $next,
             "ld1 {{v4.4s, v5.4s, v6.4s, v7.4s}}, [{w}], #64\n",
             load!($stride, $nv, "{d0}"),
             multiply!($nv, $op, $sum, $x, "v4", "v5", $lane),
@@ -103,18 +112,18 @@ macro_rules! two_taps {
 
 /// The loop over taps, four in a turn, and what is left over.
 macro_rules! walk {
-    ($sums:ident, $walk:ident, $stride:tt, $nv:tt, $op:literal, $sum:literal, $x:literal, $lane:literal) => {
+    ($sums:ident, $walk:ident, $stride:tt, $nv:tt, $next:expr, $op:literal, $sum:literal, $x:literal, $lane:literal) => {
         asm!(
             "lsr {n}, {taps}, #2 /* {t} */",
             "cbz {n}, 3f",
             "2:",
-            two_taps!($stride, $nv, $op, $sum, $x, $lane),
-            two_taps!($stride, $nv, $op, $sum, $x, $lane),
+            two_taps!($stride, $nv, $next, $op, $sum, $x, $lane),
+            two_taps!($stride, $nv, $next, $op, $sum, $x, $lane),
             "subs {n}, {n}, #1",
             "b.ne 2b",
             "3:",
             "tbz {taps}, #1, 4f",
-            two_taps!($stride, $nv, $op, $sum, $x, $lane),
+            two_taps!($stride, $nv, $next, $op, $sum, $x, $lane),
             "4:",
             "tbz {taps}, #0, 5f",
             "mov {d0}, #0",
@@ -124,8 +133,8 @@ macro_rules! walk {
             "5:",
             n = out(reg) _,
             t = out(reg) _,
-            d0 = out(reg) _,
-            d1 = out(reg) _,
+            d0 = inout(reg) $walk.step => _,
+            d1 = inout(reg) $walk.step => _,
             taps = in(reg) $walk.taps,
             deltas = inout(reg) $walk.deltas => _,
             x = inout(reg) $walk.src => _,
@@ -158,12 +167,12 @@ macro_rules! shapes {
             // SAFETY: the caller's; the loop reads what the walk names and changes only the registers it lists.
             unsafe {
                 match (STRIDE, NV) {
-                    (1, 1) => walk!(sums, walk, 1, 1, $op, $sum, $x, $lane),
-                    (1, 2) => walk!(sums, walk, 1, 2, $op, $sum, $x, $lane),
-                    (1, _) => walk!(sums, walk, 1, 3, $op, $sum, $x, $lane),
-                    (_, 1) => walk!(sums, walk, 2, 1, $op, $sum, $x, $lane),
-                    (_, 2) => walk!(sums, walk, 2, 2, $op, $sum, $x, $lane),
-                    _ => walk!(sums, walk, 2, 3, $op, $sum, $x, $lane),
+                    (1, 1) => walk!(sums, walk, 1, 1, table!(), $op, $sum, $x, $lane),
+                    (1, 2) => walk!(sums, walk, 1, 2, table!(), $op, $sum, $x, $lane),
+                    (1, _) => walk!(sums, walk, 1, 3, table!(), $op, $sum, $x, $lane),
+                    (_, 1) => walk!(sums, walk, 2, 1, table!(), $op, $sum, $x, $lane),
+                    (_, 2) => walk!(sums, walk, 2, 2, table!(), $op, $sum, $x, $lane),
+                    _ => walk!(sums, walk, 2, 3, table!(), $op, $sum, $x, $lane),
                 }
             }
         }
@@ -179,3 +188,19 @@ shapes!(
     /// Adds the dot products of four cells of four bytes a register with eight cells of weights a tap: `sdot`.
     dots, int32x4_t, "sdot", ".4s", ".16b", ".4b"
 );
+
+/// As [`floats`] at stride 1, for at most two registers of positions whose taps lie `walk.step` apart; `walk.deltas` is not
+/// read.
+///
+/// # Safety
+/// As [`floats`].
+#[inline(always)]
+pub(super) unsafe fn floats_evenly<const NV: usize>(sums: &mut [[float32x4_t; 3]; ROWS], walk: Walk) {
+    // SAFETY: the caller's; the loop reads what the walk names and changes only the registers it lists.
+    unsafe {
+        match NV {
+            1 => walk!(sums, walk, 1, 1, "/* {deltas} */\n", "fmla", ".4s", ".4s", ".s"),
+            _ => walk!(sums, walk, 1, 2, "/* {deltas} */\n", "fmla", ".4s", ".4s", ".s"),
+        }
+    }
+}

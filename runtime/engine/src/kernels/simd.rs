@@ -67,6 +67,42 @@ pub(crate) trait Simd: Copy {
     unsafe fn floats(v: Self::I) -> Self::F;
     /// Four channels' bytes (each lane within -128..=127) side by side: one cell a lane.
     unsafe fn cells(rows: [Self::I; 4]) -> Self::I;
+    /// A matrix product: `2 * PAIRS` rows, `pitch` apart, by `NV` vectors, over `depth` of `[depth][2 * PAIRS]` weights and
+    /// `[depth][2]` vectors.
+    #[inline(always)]
+    unsafe fn product<const PAIRS: usize, const NV: usize>(
+        depth: usize,
+        mut weights: *const f32,
+        mut from: *const f32,
+        to: *mut f32,
+        pitch: usize,
+    ) {
+        // SAFETY: the caller's.
+        unsafe {
+            let mut acc = [[[Self::splat(0.0); NV]; 2]; PAIRS];
+            for _ in 0..depth {
+                let mut values = [Self::splat(0.0); NV];
+                for (n, value) in values.iter_mut().enumerate() {
+                    *value = Self::load(from.add(n * Self::LANES));
+                }
+                for (j, pair) in acc.iter_mut().enumerate() {
+                    let both = Self::load_pair(weights.add(2 * j));
+                    for n in 0..NV {
+                        pair[0][n] = Self::fma_pair::<0>(pair[0][n], values[n], both);
+                    }
+                    for n in 0..NV {
+                        pair[1][n] = Self::fma_pair::<1>(pair[1][n], values[n], both);
+                    }
+                }
+                (from, weights) = (from.add(2 * Self::LANES), weights.add(2 * PAIRS));
+            }
+            for (r, row) in acc.iter().flatten().enumerate() {
+                for (n, &sum) in row.iter().enumerate() {
+                    Self::store(to.add(r * pitch + n * Self::LANES), sum);
+                }
+            }
+        }
+    }
     /// Four channels' sums into cells; `scale` points at their scales.
     #[inline(always)]
     unsafe fn requantise(rows: [Self::I; 4], scale: *const f32, finish: &Finish) -> Self::I {

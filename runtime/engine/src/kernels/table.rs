@@ -280,6 +280,9 @@ compile_words!(portable_words, crate::kernels::winograd_int8_tiles::PortableWord
 #[cfg(target_arch = "x86_64")]
 compile_words!(avx2_words, crate::kernels::x86_avx2_words::Avx2Words, #[target_feature(enable = "avx2,fma")]);
 
+#[cfg(target_arch = "aarch64")]
+compile_words!(neon_words, crate::kernels::neon_words::NeonWords, #[target_feature(enable = "neon")]);
+
 /// The int8 dot product kernels of an available instruction set.
 fn dot(isa: Isa) -> (conv_int8::Core, depthwise_int8::Core, nearest_int8::Core) {
     match isa {
@@ -316,6 +319,10 @@ impl Kernels {
         #[cfg(target_arch = "x86_64")]
         if matches!(isa, Isa::Avx2 | Isa::Avx512) {
             (table.winograd_int8_core, table.winograd_int8_pays) = (avx2_words::CORE, true);
+        }
+        #[cfg(target_arch = "aarch64")]
+        if isa == Isa::Neon {
+            (table.winograd_int8_core, table.winograd_int8_pays) = (neon_words::CORE, true);
         }
         Ok(table)
     }

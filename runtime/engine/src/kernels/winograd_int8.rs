@@ -58,7 +58,8 @@ impl WinogradInt8 {
     /// Output channels of which work that is split may get a multiple.
     #[must_use]
     pub fn unit_channels(&self) -> usize {
-        self.core.rows * if self.core.rows.is_multiple_of(LANES) { 1 } else { LANES / 2 }
+        let rows = self.core.rows;
+        (1..=LANES).map(|n| n * rows).find(|rows| rows.is_multiple_of(LANES)).unwrap_or(LANES * rows)
     }
 
     /// Bytes of working memory for outputs of this size.

@@ -263,31 +263,10 @@ unsafe fn product<S: Simd, const PAIRS: usize, const NV: usize>(
     let depth = packed.source.channels;
     // SAFETY: the caller's: weights and scratch hold whole tiles, and the pitch the vectors beyond the last.
     unsafe {
-        let mut w = packed.weights.as_ptr().add((number * packed.padded() + m) * depth);
-        let mut v = call.scratch.add(number * call.steps().0 + x * depth).cast_const();
-        let mut acc = [[[S::splat(0.0); NV]; 2]; PAIRS];
-        for _ in 0..depth {
-            let mut values = [S::splat(0.0); NV];
-            for (n, value) in values.iter_mut().enumerate() {
-                *value = S::load(v.add(n * S::LANES));
-            }
-            for (j, pair) in acc.iter_mut().enumerate() {
-                let weights = S::load_pair(w.add(2 * j));
-                for n in 0..NV {
-                    pair[0][n] = S::fma_pair::<0>(pair[0][n], values[n], weights);
-                }
-                for n in 0..NV {
-                    pair[1][n] = S::fma_pair::<1>(pair[1][n], values[n], weights);
-                }
-            }
-            (v, w) = (v.add(2 * S::LANES), w.add(2 * PAIRS));
-        }
+        let w = packed.weights.as_ptr().add((number * packed.padded() + m) * depth);
+        let v = call.scratch.add(number * call.steps().0 + x * depth).cast_const();
         let to = call.scratch.add(call.products() + number * call.steps().1 + m * pitch + x);
-        for (r, row) in acc.iter().flatten().enumerate() {
-            for (n, &sum) in row.iter().enumerate() {
-                S::store(to.add(r * pitch + n * S::LANES), sum);
-            }
-        }
+        S::product::<PAIRS, NV>(depth, w, v, to, pitch);
     }
 }
 
