@@ -189,12 +189,12 @@ fn winograd_int8<'a>(kernels: Kernels, from: usize, to: usize, size: usize, kern
 fn nearest_int8<'a>(kernels: Kernels, count: usize, rows: usize, depth: usize) -> Candidate<'a> {
     let queries = Quads { channels: depth, grid: Grid::new(1, count, Pads::default()) };
     let (src, mut least) = (bytes(queries.bytes()), vec![0.0; count]);
-    let bank = kernels.pack_bank_int8(&queries, &bytes(rows * depth), &floats(rows), &vec![-1e-3; rows]);
+    let bank = kernels.pack_bank_int8(&queries, 0, &bytes(rows * depth), &floats(rows), &vec![-1e-3; rows]);
     Candidate {
         name: format!("nearest int8 {count} queries, {rows} rows, {depth} features, {}", kernels.isa()),
         operations: 2.0 * (count * rows * depth) as f64,
         is_int8: true,
-        run: Box::new(move || kernels.nearest_int8(&bank, &src, &mut least, None)),
+        run: Box::new(move || kernels.nearest_int8(&bank, &src, 0..1, &mut least, None)),
     }
 }
 

@@ -87,8 +87,9 @@ pub enum Error {
     },
     /// Nodes have no static step and the options are strict.
     #[error(
-        "{model}: {} node(s) have no static step and would allocate while running: {}\n  try: run without strict, or export \
-         the model without these operators", nodes.len(), nodes.join(", ")
+        "{model}: {} node(s) have no static step and would run through tract, outside the static plan: {}\n  expected: a model \
+         whose every node has a step (docs/OPERATORS.md)\n  try: export the model without these operators, or allow them: [model] \
+         strict = false in the configuration", nodes.len(), nodes.join(", ")
     )]
     Strict {
         /// The model's name.

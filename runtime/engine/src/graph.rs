@@ -3,7 +3,7 @@
 //! Small on purpose: one operator for every way of moving data, one for every chain of elementwise arithmetic, and so on.
 //! Weights are inside the operators. What has no operator here is kept as a [`Op::Tract`] node.
 
-use crate::kernels::{Bytes, Clamp, Scale, Window};
+use crate::kernels::{Bytes, Clamp, Scale, Table, Window};
 use crate::model::DType;
 use std::sync::Arc;
 use tract_onnx::prelude::{Tensor, TypedFact, TypedOp};
@@ -55,12 +55,20 @@ pub(crate) enum Op {
     Conv(Arc<Conv>),
     /// Two-dimensional pooling of an image.
     Pool(Pool),
-    /// Elementwise arithmetic on `f32` with broadcasting.
+    /// Elementwise arithmetic on `f32` with broadcasting. Truth values are 0 and 1; inputs and output may be bytes.
     Chain(Chain),
     /// Matrix products. Inputs: A, B.
     MatMul(MatMul),
     /// Reduction over axes, which stay with size 1.
     Reduce { kind: ReduceKind, axes: Vec<usize> },
+    /// The number of the greatest or least along an axis, which stays with size 1; the first or last of equals.
+    Arg { axis: usize, greatest: bool, last: bool },
+    /// The greatest or least along an axis in order, as many as the output is long. Outputs: values, numbers.
+    Top { axis: usize, largest: bool },
+    /// Elements by number. Inputs: data, numbers.
+    Take(Take),
+    /// Divides by the square root of the mean of squares along an axis, plus a little.
+    RmsNorm { axis: usize, eps: f32 },
     /// Softmax over the given axes.
     Softmax { axes: Vec<usize> },
     /// Resampling of the last two axes.
@@ -71,20 +79,29 @@ pub(crate) enum Op {
     Reshape,
     /// Conversion between element types.
     Cast,
-    /// The least squared distance from each query to any row of the bank. Input: queries.
+    /// The least squared distance from each query to any row of the bank. Input: queries. Outputs: the distances and, if
+    /// there is a second, the rows' numbers.
     Nearest(Arc<Nearest>),
+    /// The same among bytes: each position of an image of bytes is a query.
+    NearestInt8(Arc<NearestInt8>),
     /// `f32` image to bytes.
-    Quantise(Quant),
+    Quantise(Scale),
     /// Bytes to `f32` image.
-    Dequantise(Quant),
+    Dequantise(Scale),
     /// Convolution of bytes.
     ConvInt8(Arc<ConvInt8>),
     /// Sum of two images of bytes.
     AddInt8(AddInt8),
     /// Pooling of bytes.
     PoolInt8(PoolInt8),
-    /// Bytes of one scale to bytes of another.
-    Rescale(Scale, Scale),
+    /// Bytes of one scale to bytes of another, within a range.
+    Rescale(Scale, Scale, Bytes),
+    /// Each byte by a table.
+    TableInt8(Table),
+    /// Channels of bytes, one input's behind the other's.
+    ConcatInt8(ConcatInt8),
+    /// Resampling of an image of bytes.
+    ResizeInt8(ResizeInt8),
     /// An operator without a step, run by tract.
     Tract(Arc<Foreign>),
 }
@@ -142,6 +159,8 @@ pub(crate) enum Instr {
     Scalar(Binary, Reg, f32),
     /// With a constant on the left.
     ScalarLeft(Binary, f32, Reg),
+    /// The second where the first is not 0, else the third.
+    Select(Reg, Reg, Reg),
 }
 
 /// Functions of one number.
@@ -167,6 +186,24 @@ pub(crate) enum Unary {
     Sin,
     Cos,
     Leaky(f32),
+    Not,
+    Tan,
+    Asin,
+    Acos,
+    Atan,
+    Sinh,
+    Cosh,
+    Asinh,
+    Acosh,
+    Atanh,
+    /// Halves away from zero.
+    RoundAway,
+    Gelu,
+    /// With the hyperbolic tangent.
+    GeluTanh,
+    IsNan,
+    /// Whether it is +inf, -inf.
+    IsInf(bool, bool),
 }
 
 /// Functions of two numbers.
@@ -179,6 +216,14 @@ pub(crate) enum Binary {
     Min,
     Max,
     Pow,
+    /// The sign is the dividend's.
+    Rem,
+    Greater,
+    GreaterEqual,
+    Less,
+    LessEqual,
+    Equal,
+    NotEqual,
 }
 
 /// `C[i] = A[i] · B[i]` over a batch `i`, each matrix anywhere in its dense tensor.
@@ -212,6 +257,17 @@ pub(crate) enum ReduceKind {
     Min,
     Prod,
     MeanOfSquares,
+}
+
+/// What the numbers of a [`Op::Take`] count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Take {
+    /// Slices across an axis (ONNX's Gather).
+    Slices { axis: usize },
+    /// An element each, at its own place but for one axis (GatherElements).
+    Elements { axis: usize },
+    /// The last axis of the numbers holds coordinates after some axes that both have (GatherND).
+    Points { batch_axes: usize },
 }
 
 /// Resampling: for each output row and column, where it comes from.
@@ -263,6 +319,8 @@ pub(crate) struct Part {
 pub(crate) struct Nearest {
     /// `[rows][features]`.
     pub bank: Vec<f32>,
+    /// The squared length of each row, as the graph has it.
+    pub norms: Vec<f32>,
     pub features: usize,
     /// Elements from one query to the next and from one feature to the next.
     pub query_step: usize,
@@ -271,11 +329,17 @@ pub(crate) struct Nearest {
     pub add_query_norm: bool,
 }
 
-/// A quantisation or dequantisation, and how tract has it, for where it cannot be folded.
-#[derive(Clone, Debug)]
-pub(crate) struct Quant {
-    pub scale: Scale,
-    pub foreign: Arc<Foreign>,
+/// A memory bank of bytes: the least `offset[row] + scale[row] * ((query - zero) · row)`.
+#[derive(Debug)]
+pub(crate) struct NearestInt8 {
+    /// `[rows][features]`.
+    pub bank: Vec<i8>,
+    /// One a row.
+    pub offset: Vec<f32>,
+    /// One a row.
+    pub scale: Vec<f32>,
+    /// The queries' zero point.
+    pub zero: i8,
 }
 
 /// A convolution of bytes with its weights.
@@ -302,6 +366,22 @@ pub(crate) struct AddInt8 {
     pub range: Bytes,
 }
 
+/// A concatenation of bytes.
+#[derive(Clone, Debug)]
+pub(crate) struct ConcatInt8 {
+    /// The inputs' scales.
+    pub from: Vec<Scale>,
+    pub to: Scale,
+}
+
+/// Resampling of bytes.
+#[derive(Clone, Debug)]
+pub(crate) struct ResizeInt8 {
+    pub resize: Resize,
+    pub from: Scale,
+    pub to: Scale,
+}
+
 /// A pool of bytes.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct PoolInt8 {
@@ -320,6 +400,17 @@ pub(crate) struct Foreign {
 }
 
 impl Op {
+    /// Bytes of the constants inside.
+    pub fn weight_bytes(&self) -> usize {
+        match self {
+            Op::Conv(conv) => 4 * (conv.weights.len() + conv.bias.len()),
+            Op::ConvInt8(conv) => conv.weights.len() + 8 * conv.bias.len(),
+            Op::Nearest(search) => 4 * (search.bank.len() + search.norms.len()),
+            Op::NearestInt8(search) => search.bank.len() + 8 * search.offset.len(),
+            _ => 0,
+        }
+    }
+
     /// What reports call it.
     pub fn label(&self) -> String {
         match self {
@@ -329,12 +420,17 @@ impl Op {
             Op::Chain(_) => "chain".into(),
             Op::MatMul(_) => "matmul".into(),
             Op::Reduce { .. } => "reduce".into(),
+            Op::Arg { .. } => "arg".into(),
+            Op::Top { .. } => "top".into(),
+            Op::Take(_) => "take".into(),
+            Op::RmsNorm { .. } => "rms norm".into(),
             Op::Softmax { .. } => "softmax".into(),
             Op::Resize(_) => "resize".into(),
             Op::Copy(_) => "copy".into(),
             Op::Reshape => "reshape".into(),
             Op::Cast => "cast".into(),
             Op::Nearest(_) => "nearest".into(),
+            Op::NearestInt8(_) => "nearest int8".into(),
             Op::Quantise(_) => "quantise".into(),
             Op::Dequantise(_) => "dequantise".into(),
             Op::ConvInt8(c) if c.depthwise => "depthwise int8".into(),
@@ -342,6 +438,9 @@ impl Op {
             Op::AddInt8(_) => "add int8".into(),
             Op::PoolInt8(_) => "pool int8".into(),
             Op::Rescale(..) => "rescale int8".into(),
+            Op::TableInt8(_) => "table int8".into(),
+            Op::ConcatInt8(_) => "concat int8".into(),
+            Op::ResizeInt8(_) => "resize int8".into(),
             Op::Tract(f) => f.op.name().to_string(),
         }
     }

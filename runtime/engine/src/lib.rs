@@ -26,12 +26,29 @@
 //! least    = ReduceMin(partial, axis 1)           the rest (|query|^2, Relu, Sqrt) is ordinary arithmetic
 //! ```
 //!
+//! `ArgMin(partial, axis 1)` beside the minimum gives the row's number in the same sweep, and so does
+//! `TopK(partial, 1, axis 1, largest = 0)` instead of both.
+//!
+//! Among bytes it is the same subgraph in QDQ form. The features are quantised as an image, before they become rows, with one
+//! scale and zero point (u8 or i8); the bank is i8 with zero point 0 and one scale, or one for each row of the bank (axis 1):
+//!
+//! ```text
+//! q        = DequantizeLinear(QuantizeLinear(features [1, D, H, W], sq, zq), sq, zq)
+//! queries  = Transpose(Reshape(q, [D, H*W]))      [N, D], N = H*W
+//! W        = DequantizeLinear(bytes i8 [D, M], sw, 0)    bytes * sw = -2 * bank, transposed, constant; -128 unused
+//! norms[m] = |bank[m]|^2 of the bank that the bytes stand for; everything else as above, on `queries`
+//! ```
+//!
+//! Products are exact 32-bit sums and the rest is two float operations in a fixed order, so distances are bit-identical on
+//! every CPU.
+//!
 //! # Invariants
 //!
 //! Architecture invariant: bytes from outside never panic the caller. [`Model::read`] returns an [`Error`] that names the
 //! file and the node. Held by `tests/hostile.rs`.
 //!
-//! Architecture invariant: a run allocates nothing where [`Session::fallbacks`] is empty. Held by `tests/allocations.rs`.
+//! Architecture invariant: a run allocates nothing where [`Session::fallbacks`] is empty, and nothing outside the session's pool
+//! where the process has installed [`Pooled`]. Held by `tests/allocations.rs` and `tests/pool.rs`.
 //!
 //! Architecture invariant: results do not depend on the number of threads, and those of int8 graphs not on the instruction
 //! set. Held by `tests/graphs.rs` and `tests/int8.rs`.
@@ -49,6 +66,7 @@ mod model;
 pub mod onnx;
 mod options;
 mod plan;
+mod pool;
 mod report;
 mod session;
 mod steps;
@@ -58,6 +76,7 @@ mod view;
 pub use error::{Error, RunError};
 pub use model::{DType, Model, ReadOptions, TensorInfo};
 pub use options::{Isa, Options};
-pub use report::{Report, StepReport};
+pub use pool::Pooled;
+pub use report::{Region, Report, StepReport};
 pub use session::Session;
 pub use view::{Data, View};

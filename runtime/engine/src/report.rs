@@ -7,10 +7,15 @@ use std::fmt;
 pub struct Report {
     /// The steps in the order in which they run.
     pub steps: Vec<StepReport>,
-    /// Nodes without a static step, each as `op node-name`: they run through tract and allocate.
+    /// Nodes without a static step, each as `op node-name`: they run through tract and allocate, within the session's pool if
+    /// there is one.
     pub fallbacks: Vec<String>,
     /// Bytes of the arena.
     pub arena_bytes: usize,
+    /// What lies where in the arena, and when.
+    pub regions: Vec<Region>,
+    /// Bytes set aside for nodes that run through tract.
+    pub pool_bytes: usize,
     /// The kernel family.
     pub isa: String,
 }
@@ -26,6 +31,23 @@ pub struct StepReport {
     pub detail: String,
     /// Multiply-accumulates of one run.
     pub macs: u64,
+    /// Bytes of its inputs, outputs and weights: what it would move if nothing of it were in a cache, and each once.
+    pub bytes_moved: u64,
+}
+
+/// A value's place in the arena.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Region {
+    /// The node that makes the value, or the input.
+    pub name: String,
+    /// Its shape.
+    pub shape: Vec<usize>,
+    /// Bytes from the arena's start.
+    pub offset_bytes: usize,
+    /// Bytes with padding.
+    pub size_bytes: usize,
+    /// The first and the last step while which the bytes are its own, as numbers in [`Report::steps`].
+    pub steps: [usize; 2],
 }
 
 impl Report {
@@ -33,6 +55,12 @@ impl Report {
     #[must_use]
     pub fn macs(&self) -> u64 {
         self.steps.iter().map(|s| s.macs).sum()
+    }
+
+    /// Bytes that one run moves, as [`StepReport::bytes_moved`] estimates it.
+    #[must_use]
+    pub fn bytes_moved(&self) -> u64 {
+        self.steps.iter().map(|s| s.bytes_moved).sum()
     }
 }
 

@@ -3,22 +3,27 @@
 use crate::kernels::{Isa, Kernels};
 use crate::model::{DType, TensorInfo};
 use crate::plan::{self, Plan};
+use crate::pool::{self, Pool};
 use crate::report::{Report, StepReport};
 use crate::steps::Context;
 use crate::team::Team;
 use crate::view::{Data, View};
 use crate::{Error, Model, Options, RunError, fuse, lower};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// A model that is ready to run, again and again, on one thread at a time.
 ///
 /// All memory is taken when it is made. [`Session::run`] allocates nothing, unless the model has nodes that run through
-/// tract ([`Session::fallbacks`]).
+/// tract ([`Session::fallbacks`]): those allocate from a pool that is set aside here where the process has installed
+/// [`Pooled`](crate::Pooled), and from the process's allocator where it has not.
 pub struct Session {
     input: TensorInfo,
     outputs: Vec<TensorInfo>,
     plan: Plan,
     isa: Isa,
     team: Team,
+    /// Where nodes that run through tract allocate, if there are any and [`Pooled`](crate::Pooled) is installed.
+    pool: Option<Pool>,
 }
 
 impl Session {
@@ -28,6 +33,14 @@ impl Session {
     /// [`Error::Isa`] for an instruction set that is not there, [`Error::Strict`] when the options are strict and a node
     /// has no static step, [`Error::Invalid`] when the graph cannot be planned.
     pub fn new(model: &Model, options: &Options) -> Result<Session, Error> {
+        // What the checks let through and the plan cannot hold is an error of the model's, not the end of the process.
+        catch_unwind(AssertUnwindSafe(|| Session::plan(model, options))).unwrap_or_else(|_| {
+            let detail = "the engine could not plan it; a model that others run is worth a report".to_string();
+            Err(Error::Invalid { model: model.name.clone(), place: "plan".into(), detail })
+        })
+    }
+
+    fn plan(model: &Model, options: &Options) -> Result<Session, Error> {
         let isa = options.resolve_isa()?;
         let fail = |place: &str, detail: String| Error::Invalid {
             model: model.name.clone(),
@@ -42,8 +55,13 @@ impl Session {
             return Err(Error::Strict { model: model.name.clone(), nodes: plan.fallbacks });
         }
         let input = model.inputs[0].clone();
-        let mut session = Session { input, outputs: model.outputs.clone(), plan, isa, team };
-        session.run().map_err(|e| fail("first run", e.to_string()))?;
+        let mut session = Session { input, outputs: model.outputs.clone(), plan, isa, team, pool: None };
+        let (first, need) = pool::measured(|| session.run());
+        first.map_err(|e| fail("first run", e.to_string()))?;
+        if !session.plan.fallbacks.is_empty() && need.allocations > 0 {
+            session.pool = Pool::reserve(need);
+            session.run().map_err(|e| fail("second run", e.to_string()))?;
+        }
         Ok(session)
     }
 
@@ -79,11 +97,14 @@ impl Session {
             kind: s.label.clone(),
             detail: s.detail.clone(),
             macs: s.macs,
+            bytes_moved: s.bytes_moved,
         });
         Report {
             steps: steps.collect(),
             fallbacks: self.plan.fallbacks.clone(),
             arena_bytes: self.arena_bytes(),
+            regions: self.plan.regions.clone(),
+            pool_bytes: self.pool_bytes(),
             isa: self.isa.to_string(),
         }
     }
@@ -92,6 +113,13 @@ impl Session {
     #[must_use]
     pub fn arena_bytes(&self) -> usize {
         self.plan.memory.bytes()
+    }
+
+    /// Bytes set aside for the nodes that run through tract; 0 where there is no need or [`Pooled`](crate::Pooled) is not
+    /// installed.
+    #[must_use]
+    pub fn pool_bytes(&self) -> usize {
+        self.pool.as_ref().map_or(0, Pool::bytes)
     }
 
     /// The image input in row-major order, if it takes 32-bit floats. It keeps what was written until the next write.
@@ -118,7 +146,7 @@ impl Session {
     /// As [`Session::run`].
     pub fn run_with(&mut self, mut finished: impl FnMut(usize)) -> Result<(), RunError> {
         for (index, planned) in self.plan.steps.iter_mut().enumerate() {
-            let context = Context { scratch: planned.scratch, team: &self.team };
+            let context = Context { scratch: planned.scratch, team: &self.team, pool: self.pool.as_ref() };
             planned.step.run(&mut self.plan.memory, &context)?;
             finished(index);
         }

@@ -91,7 +91,37 @@ fn pools() {
 
 #[test]
 fn arithmetic() {
-    for op in ["Neg", "Abs", "Exp", "Sigmoid", "Tanh", "Erf", "Floor", "Ceil", "Relu", "HardSwish", "Softplus"] {
+    for op in [
+        "Neg",
+        "Abs",
+        "Exp",
+        "Sigmoid",
+        "Tanh",
+        "Erf",
+        "Floor",
+        "Ceil",
+        "Relu",
+        "HardSwish",
+        "Softplus",
+        "Elu",
+        "Selu",
+        "Celu",
+        "Softsign",
+        "HardSigmoid",
+        "Mish",
+        "Gelu",
+        "Round",
+        "Sign",
+        "Sin",
+        "Cos",
+        "Tan",
+        "Asin",
+        "Acos",
+        "Atan",
+        "Sinh",
+        "Cosh",
+        "Asinh",
+    ] {
         one(op, &[1, 3, 5, 7], |net| net.node(op, &["image"], vec![]));
     }
     for op in ["Sqrt", "Log", "Reciprocal"] {
@@ -129,6 +159,87 @@ fn arithmetic() {
         let x = net.node("Sigmoid", &["image"], vec![]);
         net.node("BatchNormalization", &[&x, &params[0], &params[1], &params[2], &var], vec![])
     });
+}
+
+/// What gives truth values, as numbers.
+#[test]
+fn comparisons_and_choices() {
+    for op in ["Greater", "Less", "GreaterOrEqual", "LessOrEqual", "Equal"] {
+        for shape in [&[1, 3, 5, 7][..], &[3, 1, 1], &[]] {
+            one(&format!("{op} {shape:?}"), &[1, 3, 5, 7], |net| {
+                let other = net.noise(shape, 0.5);
+                let condition = net.node(op, &["image", &other], vec![]);
+                let no = net.node("Not", &[&condition], vec![]);
+                let both = net.node("Xor", &[&condition, &no], vec![]);
+                let all = net.node("And", &[&both, &condition], vec![]);
+                net.node("Cast", &[&all], vec![int("to", 1)])
+            });
+            one(&format!("Where {op} {shape:?}"), &[1, 3, 5, 7], |net| {
+                let other = net.noise(shape, 0.5);
+                let condition = net.node(op, &["image", &other], vec![]);
+                let half = net.node("Sigmoid", &["image"], vec![]);
+                net.node("Where", &[&condition, &half, &other], vec![])
+            });
+        }
+    }
+}
+
+#[test]
+fn elements_by_number() {
+    for (axis, last) in [(1, 0), (2, 1), (-1, 0)] {
+        for op in ["ArgMax", "ArgMin"] {
+            one(&format!("{op} {axis} {last}"), &[2, 5, 3, 4], |net| {
+                let attributes = vec![int("axis", axis), int("keepdims", 0), int("select_last_index", last)];
+                let x = net.node(op, &["image"], attributes);
+                net.node("Cast", &[&x], vec![int("to", 1)])
+            });
+        }
+    }
+    for (axis, largest, k) in [(1, 1, 3), (3, 0, 1), (2, 1, 5)] {
+        one(&format!("TopK {axis} {largest} {k}"), &[1, 4, 5, 7], |net| {
+            let x = net.conv("image", 4, 4, [3, 3], 1, [1; 4], 1);
+            let k = net.constant_i64(&[k]);
+            let values = net.node("TopK", &[&x, &k], vec![int("axis", axis), int("largest", largest)]);
+            net.graph.node.last_mut().expect("just added").output.push("numbers".into());
+            let numbers = net.node("Cast", &["numbers"], vec![int("to", 1)]);
+            net.output(&numbers);
+            values
+        });
+    }
+    for axis in [0, 1, 3] {
+        one(&format!("Gather {axis}"), &[3, 4, 5, 6], |net| {
+            let numbers = net.constant_i64(&[2, 0, -1, 2]);
+            net.node("Gather", &["image", &numbers], vec![int("axis", axis)])
+        });
+    }
+    one("the row of a table that is nearest", &[6, 9], |net| {
+        let best = net.node("ArgMax", &["image"], vec![int("axis", 1), int("keepdims", 0)]);
+        let table = net.noise(&[9, 4], 1.0);
+        net.node("Gather", &[&table, &best], vec![int("axis", 0)])
+    });
+    one("elements of each row", &[6, 9], |net| {
+        let best = net.node("ArgMax", &["image"], vec![int("axis", 1), int("keepdims", 1)]);
+        net.node("GatherElements", &["image", &best], vec![int("axis", 1)])
+    });
+    one("points", &[6, 9], |net| {
+        let best = net.node("ArgMax", &["image"], vec![int("axis", 1), int("keepdims", 1)]);
+        let table = net.noise(&[6, 9, 3], 1.0);
+        net.node("GatherND", &[&table, &best], vec![int("batch_dims", 1)])
+    });
+}
+
+#[test]
+fn normalisations() {
+    one("layer norm", &[2, 5, 12], |net| {
+        let (scale, bias) = (net.noise(&[12], 1.0), net.noise(&[12], 1.0));
+        net.node("LayerNormalization", &["image", &scale, &bias], vec![int("axis", -1)])
+    });
+    one("instance norm", &[1, 5, 6, 7], |net| {
+        let (scale, bias) = (net.noise(&[5], 1.0), net.noise(&[5], 1.0));
+        net.node("InstanceNormalization", &["image", &scale, &bias], vec![])
+    });
+    one("length", &[2, 5, 12], |net| net.node("LpNormalization", &["image"], vec![int("axis", 1), int("p", 2)]));
+    one("log softmax", &[2, 5, 12], |net| net.node("LogSoftmax", &["image"], vec![int("axis", 1)]));
 }
 
 #[test]

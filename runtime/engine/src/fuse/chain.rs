@@ -2,6 +2,7 @@
 
 use super::Ties;
 use crate::graph::{Chain, Graph, Instr, Op};
+use crate::model::DType;
 use crate::steps::{MAX_CODE, MAX_INPUTS};
 
 /// Puts the chain that alone feeds this one, at the same shape, in front of it.
@@ -9,9 +10,10 @@ pub(super) fn chain(graph: &mut Graph, ties: &Ties, node: usize) -> bool {
     let Op::Chain(later) = &graph.nodes[node].op else { return false };
     let shape = &graph.values[graph.nodes[node].outputs[0]].shape;
     for (slot, value) in graph.nodes[node].inputs.iter().enumerate() {
-        let Some(producer) = ties.sole_producer(*value).filter(|_| graph.values[*value].shape == *shape) else {
-            continue;
-        };
+        // Bytes are rounded and clamped when they are written, truth values only when they are none.
+        let exact = matches!(graph.values[*value].dtype, DType::F32 | DType::Bool);
+        let same = exact && graph.values[*value].shape == *shape;
+        let Some(producer) = ties.sole_producer(*value).filter(|_| same) else { continue };
         let Op::Chain(earlier) = &graph.nodes[producer].op else { continue };
         let (before, after) = (&graph.nodes[producer].inputs, &graph.nodes[node].inputs);
         let inputs = before.len() + after.len() - 1;
@@ -47,5 +49,6 @@ fn moved(instr: Instr, reg: impl Fn(usize) -> usize) -> Instr {
         Instr::Binary(op, a, b) => Instr::Binary(op, reg(a), reg(b)),
         Instr::Scalar(op, a, c) => Instr::Scalar(op, reg(a), c),
         Instr::ScalarLeft(op, c, a) => Instr::ScalarLeft(op, c, reg(a)),
+        Instr::Select(c, a, b) => Instr::Select(reg(c), reg(a), reg(b)),
     }
 }

@@ -4,19 +4,21 @@
 //! is exact where they were quantised symmetrically, and is what decides whether a convolution is folded.
 
 mod grid;
+mod moves;
 
 use super::{Ties, prune};
-use crate::graph::{AddInt8, Binary, Chain, Conv, ConvInt8, Graph, Instr, Op, PoolInt8, PoolKind, Quant, ValueId};
+use crate::graph::{AddInt8, Binary, Chain, Conv, ConvInt8, Graph, Instr, Op, PoolInt8, PoolKind, ValueId};
 use crate::kernels::{Bytes, Clamp, Scale};
+use crate::lower::quant;
 use crate::model::DType;
-use grid::on_grid;
+pub(super) use grid::on_grid;
 use std::sync::Arc;
 
-/// Folds what can be folded; what cannot goes back to how tract had it.
+/// Folds what can be folded.
 pub(crate) fn fold(graph: &mut Graph) {
     take_scales(graph);
     keep_inside(graph);
-    while super::apply(graph, &[quantised]) {}
+    while super::apply(graph, &[quantised, super::nearest::among_bytes]) {}
     prune(graph);
 }
 
@@ -24,25 +26,26 @@ pub(crate) fn fold(graph: &mut Graph) {
 fn take_scales(graph: &mut Graph) {
     for reader in 0..graph.nodes.len() {
         let Op::Dequantise(known) = &graph.nodes[reader].op else { continue };
-        let (scale, value) = (known.scale, graph.nodes[reader].inputs[0]);
+        let (scale, value) = (*known, graph.nodes[reader].inputs[0]);
         for node in graph.nodes.iter_mut().filter(|n| n.outputs.contains(&value)) {
             if let Op::Quantise(quant) = &mut node.op {
-                let close = (quant.scale.scale / scale.scale - 1.0).abs() < 1e-5;
-                if close && quant.scale.zero == scale.zero {
-                    quant.scale = scale;
+                let close = (quant.scale / scale.scale - 1.0).abs() < 1e-5;
+                if close && quant.zero == scale.zero {
+                    *quant = scale;
                 }
             }
         }
     }
 }
 
-/// Bytes that only quantisations write and dequantisations read are the engine's own; others stay tract's.
+/// Bytes that only quantisations write and dequantisations read are the engine's own; others lie as ONNX has them, and going
+/// there and back is arithmetic.
 fn keep_inside(graph: &mut Graph) {
     for value in 0..graph.values.len() {
         let producer = graph.nodes.iter().position(|n| n.outputs.contains(&value));
         let readers: Vec<usize> = (0..graph.nodes.len()).filter(|n| graph.nodes[*n].inputs.contains(&value)).collect();
         let zero = producer.and_then(|p| match &graph.nodes[p].op {
-            Op::Quantise(quant) => Some(quant.scale.zero),
+            Op::Quantise(scale) => Some(scale.zero),
             _ => None,
         });
         let inside = readers.iter().all(|n| matches!(graph.nodes[*n].op, Op::Dequantise(_)));
@@ -52,33 +55,40 @@ fn keep_inside(graph: &mut Graph) {
             continue;
         }
         for node in producer.into_iter().chain(readers) {
-            let foreign = match &graph.nodes[node].op {
-                Op::Quantise(q) if graph.nodes[node].outputs[0] == value => q.foreign.clone(),
-                Op::Dequantise(q) if graph.nodes[node].inputs[0] == value => q.foreign.clone(),
+            graph.nodes[node].op = match graph.nodes[node].op {
+                Op::Quantise(scale) if graph.nodes[node].outputs[0] == value => {
+                    quant::in_floats(scale, &graph.values[value])
+                }
+                Op::Dequantise(scale) if graph.nodes[node].inputs[0] == value => {
+                    quant::out_to_floats(scale, &graph.values[value])
+                }
                 _ => continue,
             };
-            graph.nodes[node].op = Op::Tract(foreign);
         }
     }
 }
 
 /// The dequantisation that makes input `slot` of a node: its bytes and their scale.
-fn bytes_before(graph: &Graph, ties: &Ties, node: usize, slot: usize) -> Option<(ValueId, Scale)> {
+pub(super) fn bytes_before(graph: &Graph, ties: &Ties, node: usize, slot: usize) -> Option<(ValueId, Scale)> {
     let producer = ties.producer[*graph.nodes[node].inputs.get(slot)?]?;
     match &graph.nodes[producer].op {
-        Op::Dequantise(Quant { scale, .. }) => Some((graph.nodes[producer].inputs[0], *scale)),
+        Op::Dequantise(scale) => Some((graph.nodes[producer].inputs[0], *scale)),
         _ => None,
     }
 }
 
 /// A quantisation and what alone feeds it.
 fn quantised(graph: &mut Graph, ties: &Ties, node: usize) -> bool {
-    let Op::Quantise(Quant { scale, .. }) = &graph.nodes[node].op else { return false };
-    let to = *scale;
+    let Op::Quantise(to) = graph.nodes[node].op else { return false };
     let Some(producer) = ties.sole_producer(graph.nodes[node].inputs[0]) else { return false };
     let folded = match &graph.nodes[producer].op {
         Op::Conv(conv) => fold_conv(graph, ties, producer, conv, to),
-        Op::Chain(chain) => fold_add(graph, ties, producer, chain, to),
+        Op::Chain(chain) => fold_add(graph, ties, producer, chain, to)
+            .or_else(|| moves::arithmetic(graph, ties, producer, chain, to))
+            .or_else(|| moves::mean(graph, ties, producer, to)),
+        Op::Reduce { .. } => moves::mean(graph, ties, producer, to),
+        Op::Copy(copy) => moves::concat(graph, ties, producer, copy, to),
+        Op::Resize(resize) => moves::resize(graph, ties, producer, resize, to),
         Op::Pool(pool) => bytes_before(graph, ties, producer, 0).and_then(|(value, from)| {
             let padded = pool.window.pads != Default::default();
             let scale = match pool.kind {
@@ -92,12 +102,31 @@ fn quantised(graph: &mut Graph, ties: &Ties, node: usize) -> bool {
             Some((Op::PoolInt8(PoolInt8 { window: pool.window, from, to, scale }), vec![value]))
         }),
         // Bytes of one scale that shall have another.
-        Op::Dequantise(quant) => Some((Op::Rescale(quant.scale, to), graph.nodes[producer].inputs.clone())),
+        Op::Dequantise(from) => Some((Op::Rescale(*from, to, Bytes::ALL), graph.nodes[producer].inputs.clone())),
         _ => None,
     };
     let Some((op, inputs)) = folded else { return false };
     super::replace(graph, producer, node, op, inputs);
     true
+}
+
+/// The bounds that instructions put on register `first`, if that is all they do.
+fn clamp_of(code: &[Instr], first: usize) -> Option<Clamp> {
+    let mut clamp = Clamp::NONE;
+    for (index, instr) in code.iter().enumerate() {
+        clamp = match *instr {
+            Instr::Scalar(Binary::Max, reg, low) | Instr::ScalarLeft(Binary::Max, low, reg) if reg == first + index => {
+                Clamp { low: clamp.low.max(low), high: clamp.high.max(low) }
+            }
+            Instr::Scalar(Binary::Min, reg, high) | Instr::ScalarLeft(Binary::Min, high, reg)
+                if reg == first + index =>
+            {
+                Clamp { low: clamp.low.min(high), high: clamp.high.min(high) }
+            }
+            _ => return None,
+        };
+    }
+    Some(clamp)
 }
 
 /// The bytes that a clamp leaves.
@@ -143,14 +172,7 @@ fn fold_add(graph: &Graph, ties: &Ties, node: usize, chain: &Chain, to: Scale) -
     let (Instr::Binary(Binary::Add, 0, 1), rest) = chain.code.split_first().map(|(f, r)| (*f, r))? else {
         return None;
     };
-    let mut clamp = Clamp::NONE;
-    for (index, instr) in rest.iter().enumerate() {
-        match *instr {
-            Instr::Scalar(Binary::Max, reg, low) if reg == 2 + index => clamp.low = clamp.low.max(low),
-            Instr::Scalar(Binary::Min, reg, high) if reg == 2 + index => clamp.high = clamp.high.min(high),
-            _ => return None,
-        }
-    }
+    let clamp = clamp_of(rest, 2)?;
     let same = inputs.len() == 2 && graph.values[inputs[0]].shape == graph.values[inputs[1]].shape;
     let (a, a_scale) = bytes_before(graph, ties, node, 0)?;
     let (b, b_scale) = bytes_before(graph, ties, node, 1)?;

@@ -17,6 +17,8 @@ pub(crate) fn fuse(graph: &mut Graph) {
     while apply(graph, &[conv::stride, conv::scale, conv::clamp, conv::residual, chain::chain]) {}
     prune(graph);
     int8::fold(graph);
+    // Quantisation that became arithmetic joins its neighbours.
+    while apply(graph, &[chain::chain]) {}
 }
 
 /// A rule: whether it changed the graph at this node.

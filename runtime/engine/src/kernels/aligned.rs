@@ -22,6 +22,20 @@ unsafe impl Number for u8 {}
 unsafe impl Number for u16 {}
 // SAFETY: as above.
 unsafe impl Number for i16 {}
+// SAFETY: as above.
+unsafe impl Number for u32 {}
+// SAFETY: as above.
+unsafe impl Number for i64 {}
+
+/// The same memory as numbers of another type of the same size and alignment.
+///
+/// # Panics
+/// When size or alignment differ.
+pub(crate) fn recast<T: Number, U: Number>(values: &mut [T]) -> &mut [U] {
+    assert!(size_of::<T>() == size_of::<U>() && align_of::<T>() == align_of::<U>());
+    // SAFETY: as many elements of the same size and alignment; any bits are a `Number`.
+    unsafe { std::slice::from_raw_parts_mut(values.as_mut_ptr().cast(), values.len()) }
+}
 
 /// Memory for packed weights: 64-byte aligned, zeroed, allocated once at plan time.
 #[derive(Clone)]

@@ -23,6 +23,7 @@ mod depthwise_int8;
 mod digest_tests;
 mod elementwise_int8;
 mod isa;
+mod moves_int8;
 mod nearest;
 mod nearest_int8;
 #[cfg(target_arch = "aarch64")]
@@ -69,6 +70,7 @@ mod x86_avx512;
 #[cfg(target_arch = "x86_64")]
 mod x86_vnni;
 
+pub(crate) use aligned::recast;
 pub use aligned::{Aligned, Number};
 pub use conv::Conv;
 pub use conv_int8::{ConvInt8, Requantise};
@@ -76,6 +78,7 @@ pub use depthwise::Clamp;
 pub use depthwise_int8::DepthwiseInt8;
 pub use elementwise_int8::{Bytes, Scale};
 pub use isa::{ISA_VARIABLE, Isa, IsaError};
+pub use moves_int8::{Blend, Table, linear_resize_int8, map_int8, nearest_resize_int8};
 pub use nearest::{Bank, Queries, QueryNorm, Tile};
 pub use nearest_int8::BankInt8;
 pub use peak::{PEAK_ROUNDS, burn_f32, burn_int8};

@@ -1,9 +1,11 @@
 //! Nearest neighbour in an `i8` memory bank: the least `offset[row] + scale[row] * (query · row)`.
 //!
-//! With `offset` = |b|² and `scale` = -2 * scale of the queries * scale of the bank this is the squared distance but for |q|²,
-//! which is the same for all rows. Queries are the positions of a grid of quads, so the search is the tile of
-//! [`super::conv_int8`] with a minimum for an epilogue. Sums are exact and the epilogue is two float operations in a fixed
-//! order, so results are bit-identical on every instruction set.
+//! Queries count from their zero point. With `offset` = |b|² and `scale` = -2 * scale of the queries * scale of the bank this
+//! is the squared distance but for |q|², which is the same for all rows. Queries are the positions of a grid of quads, so the
+//! search is the tile of [`super::conv_int8`] with a minimum for an epilogue. Sums are exact and the epilogue is two float
+//! operations in a fixed order, so results are bit-identical on every instruction set.
+
+use std::ops::Range;
 
 use super::Kernels;
 use super::aligned::Aligned;
@@ -64,12 +66,13 @@ fn padded(rows: usize, packing: Packing) -> usize {
 }
 
 impl Kernels {
-    /// Packs `rows` (a matrix with `queries.channels` columns) with an offset and scale for each.
+    /// Packs `rows` (a matrix with `queries.channels` columns) with an offset and scale for each; `zero` is the queries' zero
+    /// point.
     ///
     /// # Panics
     /// When the lengths do not fit, or there is no row, or more than 2^24.
     #[must_use]
-    pub fn pack_bank_int8(&self, queries: &Quads, rows: &[i8], offset: &[f32], scale: &[f32]) -> BankInt8 {
+    pub fn pack_bank_int8(&self, queries: &Quads, zero: i8, rows: &[i8], offset: &[f32], scale: &[f32]) -> BankInt8 {
         let depth = queries.channels;
         assert!(depth > 0 && !rows.is_empty() && rows.len().is_multiple_of(depth), "rows of {depth}");
         let count = rows.len() / depth;
@@ -103,30 +106,38 @@ impl Kernels {
             for (k, &value) in row.iter().enumerate() {
                 tile[packing.place(k / LANES, m % packing.rows, k % LANES)] = value;
             }
-            bank.bias[m] = -packing.shift * row.iter().map(|&b| i32::from(b)).sum::<i32>();
+            bank.bias[m] = -(packing.shift + i32::from(zero)) * row.iter().map(|&b| i32::from(b)).sum::<i32>();
         }
         bank
     }
 
-    /// For each position of the grid, row by row, the least `offset[row] + scale[row] * (query · row)`, and on demand which
-    /// row (the first of equals).
+    /// For each position of some `lines` of the grid, line by line, the least
+    /// `offset[row] + scale[row] * ((query - zero) · row)`, and on demand which row (the first of equals).
     ///
     /// # Panics
     /// When a slice is too short.
-    pub fn nearest_int8(&self, bank: &BankInt8, src: &[i8], least: &mut [f32], mut index: Option<&mut [u32]>) {
+    pub fn nearest_int8(
+        &self,
+        bank: &BankInt8,
+        src: &[i8],
+        lines: Range<usize>,
+        least: &mut [f32],
+        mut index: Option<&mut [u32]>,
+    ) {
         let Quads { grid, .. } = bank.queries;
-        let count = grid.height * grid.width;
+        assert!(lines.end <= grid.height, "lines {lines:?} of {}", grid.height);
+        let count = lines.len() * grid.width;
         if count == 0 {
             return;
         }
         let end = (bank.queries.blocks() - 1) * grid.plane + grid.cell(0, 0) + grid.sweep() + SLACK_CELLS;
         assert!(src.len() >= end * LANES, "queries of {} for {end} cells", src.len());
         assert!(least.len() >= count && index.as_ref().is_none_or(|i| i.len() >= count));
-        let (runs, len) = runs(&grid);
+        let (runs, len) = runs(&grid, lines.len());
         for run in 0..runs {
             let call = SearchCall {
                 bank,
-                src: src[grid.cell(run, 0) * LANES..].as_ptr(),
+                src: src[grid.cell(lines.start + run, 0) * LANES..].as_ptr(),
                 count: len,
                 least: least[run * len..].as_mut_ptr(),
                 index: index.as_deref_mut().map_or(std::ptr::null_mut(), |i| i[run * len..].as_mut_ptr()),
@@ -138,9 +149,9 @@ impl Kernels {
     }
 }
 
-/// Runs of queries without gaps, and the length of each.
-fn runs(grid: &Grid) -> (usize, usize) {
-    if grid.pitch == grid.width { (1, grid.height * grid.width) } else { (grid.height, grid.width) }
+/// Runs of queries without gaps in some lines, and the length of each.
+fn runs(grid: &Grid, lines: usize) -> (usize, usize) {
+    if grid.pitch == grid.width { (1, lines * grid.width) } else { (lines, grid.width) }
 }
 
 /// All queries of a run.
@@ -243,18 +254,22 @@ mod tests {
         let offset: Vec<f32> = (0..count).map(|_| random.within(0, 3) as f32 * 0.37).collect();
         let scale: Vec<f32> = (0..count).map(|_| -0.01 * random.within(1, 2) as f32).collect();
         let src = random.bytes(queries.bytes());
-        let bank = kernels.pack_bank_int8(&queries, &rows, &offset, &scale);
+        let zero = random.bits() as i8;
+        let bank = kernels.pack_bank_int8(&queries, zero, &rows, &offset, &scale);
         let positions = grid.height * grid.width;
         let (mut least, mut index) = (vec![0.0; positions], vec![u32::MAX; positions]);
         let mut alone = least.clone();
-        kernels.nearest_int8(&bank, &src, &mut least, Some(&mut index));
-        kernels.nearest_int8(&bank, &src, &mut alone, None);
+        kernels.nearest_int8(&bank, &src, 0..grid.height, &mut least, Some(&mut index));
+        let half = grid.height / 2;
+        let (upper, lower) = alone.split_at_mut(half * grid.width);
+        kernels.nearest_int8(&bank, &src, 0..half, upper, None);
+        kernels.nearest_int8(&bank, &src, half..grid.height, lower, None);
         assert_eq!(least, alone);
         for p in 0..positions {
             let mut best = (f32::INFINITY, u32::MAX);
             for (m, row) in rows.chunks_exact(depth).enumerate() {
                 let value = |k: usize| i32::from(src[queries.index(k, p / grid.width, p % grid.width)]);
-                let sum: i32 = row.iter().enumerate().map(|(k, &b)| i32::from(b) * value(k)).sum();
+                let sum: i32 = row.iter().enumerate().map(|(k, &b)| i32::from(b) * (value(k) - i32::from(zero))).sum();
                 let distance = offset[m] + scale[m] * sum as f32;
                 if distance < best.0 {
                     best = (distance, m as u32);

@@ -1,5 +1,6 @@
 //! What can be said about a graph before tract types it: inputs, sizes, operators, wiring, constants.
 
+use super::qlinear::label;
 use crate::model::ReadOptions;
 use crate::onnx::{GraphProto, ModelProto, TensorProto, ValueInfoProto, tensor_shape_proto::dimension, type_proto};
 use crate::{Error, onnx};
@@ -20,6 +21,7 @@ pub(super) fn check(model: &str, proto: &mut ModelProto, options: &ReadOptions) 
     let Some(graph) = proto.graph.as_mut() else { return Err(fail("graph", "there is none".into())) };
     constants(model, graph)?;
     close_input(model, graph, options)?;
+    super::qlinear::translate(graph);
     operators(model, graph)?;
     wiring(model, graph)
 }
@@ -153,19 +155,29 @@ fn operators(model: &str, graph: &GraphProto) -> Result<(), Error> {
                     op: format!("{domain}{}", node.op_type),
                 });
             }
+            if let Some(what) = misread(node) {
+                return Err(Error::UnsupportedOp { model: model.into(), node: label(node), op: what });
+            }
             graphs.extend(node.attribute.iter().filter_map(|a| a.g.as_ref()));
         }
     }
     Ok(())
 }
 
-/// A node's name, or the name of what it produces where it has none.
-fn label(node: &onnx::NodeProto) -> String {
-    if node.name.is_empty() { node.output.first().cloned().unwrap_or_default() } else { node.name.clone() }
+/// An operator in a form that tract takes for another: it would run and give something else.
+fn misread(node: &onnx::NodeProto) -> Option<String> {
+    let attribute = |name: &str| node.attribute.iter().find(|a| a.name == name);
+    let backwards = || attribute("direction").is_some_and(|a| a.s != b"forward");
+    match node.op_type.as_str() {
+        op @ ("RNN" | "GRU" | "LSTM") if backwards() => Some(format!("{op} with a direction other than forward")),
+        "SpaceToDepth" if attribute("mode").is_some_and(|a| a.s == b"CRD") => Some("SpaceToDepth in CRD mode".into()),
+        "Attention" => Some("Attention".into()),
+        _ => None,
+    }
 }
 
 /// Every tensor has one producer, every input is produced, nothing waits for itself.
-fn wiring(model: &str, graph: &GraphProto) -> Result<(), Error> {
+pub(super) fn wiring(model: &str, graph: &GraphProto) -> Result<(), Error> {
     let fail = |place: String, detail: String| Error::Invalid { model: model.into(), place, detail };
     let outer = graph.initializer.iter().map(|i| &i.name).chain(graph.input.iter().map(|i| &i.name));
     let mut ready: HashSet<&str> = outer.map(String::as_str).collect();

@@ -4,7 +4,12 @@
 //! tract is caught and becomes an error too.
 
 mod axes;
+mod branches;
 mod check;
+mod dequant;
+mod qlinear;
+
+pub(crate) use dequant::Dequantise;
 
 use crate::model::{DType, Model, ReadOptions, TensorInfo};
 use crate::{Error, onnx};
@@ -18,6 +23,11 @@ use tract_onnx::prelude::{InferenceModelExt, TractResult, TypedModel};
 pub(crate) fn load(name: &str, bytes: &[u8], dir: Option<&Path>, options: &ReadOptions) -> Result<Model, Error> {
     let mut proto = onnx::decode(name, bytes)?;
     check::check(name, &mut proto, options)?;
+    if branches::choose(&mut proto, dir)
+        && let Some(graph) = &proto.graph
+    {
+        check::wiring(name, graph)?;
+    }
     let graph = proto.graph.as_ref().map(|g| (g.output.iter().map(|o| o.name.clone()).collect::<Vec<_>>(), g));
     let (output_names, graph) = graph.unwrap_or_else(|| unreachable!("decode refuses a model without a graph"));
     let constant = |n: &str| graph.initializer.iter().any(|i| i.name == n);
@@ -36,7 +46,9 @@ fn type_graph(name: &str, proto: &onnx::ModelProto, dir: Option<&Path>) -> Resul
         if let Some(unknown) = parsed.unresolved_inputs.first() {
             return Err(tract_core::internal::anyhow!("the tensor `{unknown}` is produced by no node"));
         }
-        axes::declutter(parsed.model.into_typed()?)
+        let mut typed = parsed.model.into_typed()?;
+        dequant::keep(&mut typed);
+        axes::declutter(typed)
     };
     let fail = |detail: String| Error::Invalid { model: name.to_string(), place: "graph".into(), detail };
     match catch_unwind(AssertUnwindSafe(work)) {

@@ -145,7 +145,19 @@ fn reorder(from: &[f32], shape: [usize; 4], at: impl Fn([usize; 4]) -> usize) ->
 }
 
 fn pool(site: &Site, spec: &PoolSpec, kind: PoolKind) -> Lowered {
-    Some((Op::Pool(Pool { kind, window: window(site, spec)? }), vec![0]))
+    let mut window = window(site, spec)?;
+    // Rounded up, the last window reaches over the padding that the file asks for.
+    let ends = |shape: &[usize]| [shape[shape.len() - 2], shape[shape.len() - 1]];
+    let (input, out) = (ends(&site.inputs[0].shape), ends(&site.outputs[0].shape));
+    let reach = |axis: usize, before: usize| {
+        let end =
+            out[axis].saturating_sub(1) * window.stride[axis] + (window.kernel[axis] - 1) * window.dilation[axis] + 1;
+        end.saturating_sub(input[axis] + before)
+    };
+    let (bottom, right) = (reach(0, window.pads.top), reach(1, window.pads.left));
+    window.pads.bottom = window.pads.bottom.max(bottom);
+    window.pads.right = window.pads.right.max(right);
+    Some((Op::Pool(Pool { kind, window }), vec![0]))
 }
 
 /// Kernel, strides, dilations and explicit padding of a two-dimensional window over an image.

@@ -8,8 +8,9 @@ mod constants;
 mod conv;
 mod matmul;
 mod moves;
-mod quant;
+pub(crate) mod quant;
 mod sample;
+mod select;
 
 use crate::Error;
 use crate::graph::{Foreign, Graph, Node, Op, Value, ValueId};
@@ -98,10 +99,11 @@ fn lower_node(
         };
         let lowered = conv::lower(&site)
             .or_else(|| arith::lower(&site))
+            .or_else(|| select::lower(&site))
             .or_else(|| moves::lower(&site))
             .or_else(|| sample::lower(&site))
             .or_else(|| matmul::lower(&site))
-            .or_else(|| quant::lower(&site, &facts));
+            .or_else(|| quant::lower(&site));
         if let Some((op, taken)) = lowered {
             let inputs = taken.into_iter().map(|i| inputs[i]).collect();
             graph.nodes.push(Node { name: node.name.clone(), op, inputs, outputs });

@@ -16,6 +16,8 @@ pub(super) struct Offsets {
     pub constants: Vec<Option<Slot>>,
     /// Bytes in all.
     pub bytes: usize,
+    /// When each root value is alive.
+    pub lives: Vec<Life>,
 }
 
 impl Offsets {
@@ -37,10 +39,11 @@ pub(super) fn roots(graph: &Graph) -> Vec<ValueId> {
 }
 
 /// A root value's life, in node numbers, both ends included.
-struct Life {
-    root: ValueId,
-    first: usize,
-    last: usize,
+#[derive(Clone, Copy)]
+pub(super) struct Life {
+    pub root: ValueId,
+    pub first: usize,
+    pub last: usize,
     bytes: usize,
 }
 
@@ -49,11 +52,11 @@ pub(super) fn assign(graph: &Graph, roots: &[ValueId], places: &[Place]) -> Offs
         slots: vec![Slot::default(); graph.values.len()],
         constants: vec![None; graph.values.len()],
         bytes: 0,
+        lives: lives(graph, roots, places),
     };
-    let mut lives = lives(graph, roots, places);
-    lives.sort_by_key(|l| std::cmp::Reverse(l.bytes));
+    offsets.lives.sort_by_key(|l| std::cmp::Reverse(l.bytes));
     let mut placed: Vec<(usize, usize, Slot)> = Vec::new();
-    for life in lives {
+    for life in offsets.lives.clone() {
         let mut neighbours: Vec<Slot> =
             placed.iter().filter(|(f, l, _)| *f <= life.last && life.first <= *l).map(|p| p.2).collect();
         neighbours.sort_by_key(|s| s.offset);
@@ -69,12 +72,10 @@ pub(super) fn assign(graph: &Graph, roots: &[ValueId], places: &[Place]) -> Offs
         offsets.slots[life.root] = slot;
         placed.push((life.first, life.last, slot));
     }
-    for node in &graph.nodes {
-        for value in node.inputs.iter().chain(&graph.outputs) {
-            let root = roots[*value];
-            if graph.values[root].constant.is_some() && offsets.constants[root].is_none() {
-                offsets.constants[root] = Some(offsets.slots[root]);
-            }
+    for value in graph.nodes.iter().flat_map(|n| &n.inputs).chain(&graph.outputs) {
+        let root = roots[*value];
+        if graph.values[root].constant.is_some() && offsets.constants[root].is_none() {
+            offsets.constants[root] = Some(offsets.slots[root]);
         }
     }
     offsets

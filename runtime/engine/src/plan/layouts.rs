@@ -113,7 +113,12 @@ fn never_negative(graph: &Graph, value: ValueId) -> bool {
 /// Whether everyone who touches a value takes strides.
 fn steps_over_padding(graph: &Graph, value: ValueId) -> bool {
     let outside = graph.inputs.contains(&value) || graph.outputs.contains(&value);
-    let strided = |node: &Node| !matches!(node.op, Op::MatMul(_) | Op::Reshape | Op::Tract(_) | Op::Nearest(_));
+    let strided = |node: &Node| match node.op {
+        Op::MatMul(_) | Op::Reshape | Op::Tract(_) | Op::Nearest(_) => false,
+        // Its queries may have padding, its results may not.
+        Op::NearestInt8(_) => !node.outputs.contains(&value),
+        _ => true,
+    };
     let mut touching = graph.nodes.iter().filter(|n| n.inputs.contains(&value) || n.outputs.contains(&value));
     !outside && graph.values[value].constant.is_none() && touching.all(strided)
 }

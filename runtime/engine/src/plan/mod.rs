@@ -12,6 +12,7 @@ pub(crate) use place::Place;
 use crate::graph::{Graph, Op, ValueId};
 use crate::kernels::Kernels;
 use crate::memory::{Memory, Slot};
+use crate::report::Region;
 use crate::steps::{self, Build, Planned};
 
 /// A graph ready to run.
@@ -22,6 +23,8 @@ pub(crate) struct Plan {
     pub outputs: Vec<Slot>,
     /// Nodes that run through tract, as `op node-name`.
     pub fallbacks: Vec<String>,
+    /// The arena, for reports.
+    pub regions: Vec<Region>,
 }
 
 /// Plans a graph. The error is a message about a node.
@@ -34,7 +37,9 @@ pub(crate) fn plan(mut graph: Graph, kernels: Kernels, threads: usize) -> Result
     let mut planned = Vec::new();
     let mut offsets = arena::assign(&graph, &roots, &places);
     let place = |v: ValueId| places[v].at(offsets.slots[roots[v]]);
+    let mut first_steps = Vec::with_capacity(graph.nodes.len());
     for node in &graph.nodes {
+        first_steps.push(planned.len());
         if matches!(node.op, Op::Reshape) {
             continue;
         }
@@ -61,6 +66,7 @@ pub(crate) fn plan(mut graph: Graph, kernels: Kernels, threads: usize) -> Result
         let place = &places[*v];
         Slot { bytes: place.dense_bytes(), ..offsets.slots[roots[*v]] }
     };
+    let regions = regions(&graph, &offsets, &first_steps, planned.len());
     let fallbacks = graph.nodes.iter().filter(|n| matches!(n.op, Op::Tract(_)));
     Ok(Plan {
         input: slot_of(&graph.inputs[0]),
@@ -68,5 +74,24 @@ pub(crate) fn plan(mut graph: Graph, kernels: Kernels, threads: usize) -> Result
         fallbacks: fallbacks.map(|n| format!("{} `{}`", n.op.label(), n.name)).collect(),
         memory,
         steps: planned,
+        regions,
     })
+}
+
+/// The values' places in the order of their offsets.
+fn regions(graph: &Graph, offsets: &arena::Offsets, first_steps: &[usize], steps: usize) -> Vec<Region> {
+    let step = |node: usize| first_steps.get(node).map_or(steps.saturating_sub(1), |s| *s);
+    let region = |life: &arena::Life| {
+        let (value, slot) = (&graph.values[life.root], offsets.slots[life.root]);
+        Region {
+            name: value.name.clone(),
+            shape: value.shape.clone(),
+            offset_bytes: slot.offset,
+            size_bytes: slot.bytes,
+            steps: [step(life.first), step(life.last)],
+        }
+    };
+    let mut regions: Vec<Region> = offsets.lives.iter().map(region).collect();
+    regions.sort_by_key(|r| (r.offset_bytes, r.steps));
+    regions
 }

@@ -1,4 +1,4 @@
-//! Conversion of small integers and truth values to `f32`.
+//! Conversion of integers and truth values to `f32`, and of these to indices.
 
 use super::walk::Walk;
 use super::{Context, Made, Step};
@@ -15,7 +15,10 @@ struct Cast {
 }
 
 pub(super) fn build(from: &Place, to: &Place) -> Result<Made, String> {
-    if to.dtype != DType::F32 && to.dtype != from.dtype {
+    let indices = [DType::I64, DType::I32];
+    let known = indices.contains(&to.dtype) && matches!(from.dtype, DType::F32 | DType::I32 | DType::I64 | DType::Bool)
+        || to.dtype == DType::F32;
+    if !known && to.dtype != from.dtype {
         return Err(format!("no conversion from {:?} to {:?}", from.dtype, to.dtype));
     }
     let walk = Walk::new(&to.shape, &[from.strides.clone(), to.strides.clone()])?;
@@ -41,6 +44,14 @@ impl Step for Cast {
             (DType::U8 | DType::Bool, DType::F32) => self.convert::<u8, f32>(memory, f32::from),
             (DType::I8, DType::F32) => self.convert::<i8, f32>(memory, f32::from),
             (DType::I32, DType::F32) => self.convert::<i32, f32>(memory, |v| v as f32),
+            (DType::I64, DType::F32) => self.convert::<i64, f32>(memory, |v| v as f32),
+            (DType::F32, DType::I64) => self.convert::<f32, i64>(memory, |v| v as i64),
+            (DType::F32, DType::I32) => self.convert::<f32, i32>(memory, |v| v as i32),
+            (DType::I32, DType::I64) => self.convert::<i32, i64>(memory, i64::from),
+            (DType::I64, DType::I32) => self.convert::<i64, i32>(memory, |v| v as i32),
+            (DType::Bool, DType::I64) => self.convert::<u8, i64>(memory, i64::from),
+            (DType::Bool, DType::I32) => self.convert::<u8, i32>(memory, i32::from),
+            (DType::I64, _) => self.convert::<i64, i64>(memory, |v| v),
             (DType::F32, _) => self.convert::<f32, f32>(memory, |v| v),
             (DType::I32, _) => self.convert::<i32, i32>(memory, |v| v),
             _ => self.convert::<u8, u8>(memory, |v| v),

@@ -1,4 +1,4 @@
-//! A node without a step: tract runs it. It allocates, and is listed as a fallback.
+//! A node without a step: tract runs it. It allocates, from the session's pool where there is one, and is listed as a fallback.
 
 use super::{Context, Made, Step};
 use crate::RunError;
@@ -45,7 +45,16 @@ pub(super) fn build(name: &str, foreign: &Foreign, inputs: &[Place], outputs: &[
 }
 
 impl Step for Run {
-    fn run(&mut self, memory: &mut Memory, _: &Context) -> Result<(), RunError> {
+    fn run(&mut self, memory: &mut Memory, context: &Context) -> Result<(), RunError> {
+        match context.pool {
+            Some(pool) => pool.within(|| self.eval(memory)),
+            None => self.eval(memory),
+        }
+    }
+}
+
+impl Run {
+    fn eval(&self, memory: &mut Memory) -> Result<(), RunError> {
         let fail = |detail: String| RunError::Step { node: self.name.clone(), detail };
         let mut inputs = tvec![];
         for (place, dt) in &self.inputs {

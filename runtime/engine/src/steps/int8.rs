@@ -26,7 +26,7 @@ enum Work {
     },
     Max(PoolInt8),
     Mean(PoolInt8, f32),
-    Rescale(Scale, Scale),
+    Rescale(Scale, Scale, Bytes),
 }
 
 struct OnBytes {
@@ -60,7 +60,7 @@ pub(super) fn build(build: &Build, op: &Op, inputs: &[Place], out: &Place) -> Re
             let work = pool.scale.map_or(Work::Max(*pool), |scale| Work::Mean(*pool, scale));
             (work, format!("{rows}x{cols}"))
         }
-        Op::Rescale(a, b) => (Work::Rescale(*a, *b), String::new()),
+        Op::Rescale(a, b, range) => (Work::Rescale(*a, *b, *range), String::new()),
         _ => return Err("it is no operation on bytes".into()),
     };
     let unit = match &work {
@@ -128,7 +128,7 @@ impl Step for OnBytes {
                 let requantise = Requantise { scale: &[*scale], zero: pool.to.zero, low: -128, high: 127 };
                 kernels.average_pool_int8(&pool.window, pool.from.zero, &requantise, src, source, dst, output);
             }
-            Work::Rescale(a, b) => kernels.rescale_int8((*a, *b), Bytes::ALL, src, source, dst, output),
+            Work::Rescale(a, b, range) => kernels.rescale_int8((*a, *b), *range, src, source, dst, output),
         }
         Ok(())
     }

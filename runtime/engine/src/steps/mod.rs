@@ -9,13 +9,16 @@ mod depthwise;
 mod foreign;
 mod int8;
 mod matmul;
+mod moves_int8;
 mod nearest;
+mod norm;
 mod pool;
 mod reduce;
 mod resize;
+mod select;
 mod walk;
 
-pub(crate) use chain::{MAX_CODE, MAX_INPUTS};
+pub(crate) use chain::{MAX_CODE, MAX_INPUTS, apply_to_all};
 
 use crate::RunError;
 use crate::gemm::Tiles;
@@ -23,6 +26,7 @@ use crate::graph::{Node, Op};
 use crate::kernels::{Kernels, Number};
 use crate::memory::{Memory, Slot};
 use crate::plan::Place;
+use crate::pool::Pool;
 use crate::team::{MAX_THREADS, Piecework, Team};
 use std::sync::Arc;
 use tract_onnx::prelude::Tensor;
@@ -38,6 +42,8 @@ pub(crate) struct Context<'a> {
     /// Working memory, the step's until it returns.
     pub scratch: Slot,
     pub team: &'a Team,
+    /// Where nodes of tract's allocate.
+    pub pool: Option<&'a Pool>,
 }
 
 impl Context<'_> {
@@ -80,6 +86,8 @@ pub(crate) struct Planned {
     pub detail: String,
     /// Multiply-accumulates.
     pub macs: u64,
+    /// Bytes of inputs, outputs and weights.
+    pub bytes_moved: u64,
     pub step: Box<dyn Step>,
     pub scratch_bytes: usize,
     pub scratch: Slot,
@@ -127,24 +135,34 @@ pub(crate) fn build(
         Op::Chain(chain) => chain::build(chain, inputs, out)?,
         Op::MatMul(product) => matmul::build(build, product, inputs, out, &constants)?,
         Op::Reduce { kind, axes } => reduce::build(*kind, axes, &inputs[0], out)?,
+        Op::RmsNorm { axis, eps } => norm::build(*axis, *eps, &inputs[0], out)?,
         Op::Softmax { axes } => reduce::softmax(axes, &inputs[0], out)?,
         Op::Resize(resize) => resize::build(resize, &inputs[0], out)?,
         Op::Copy(copy) => copy::build(copy, inputs, out)?,
         Op::Cast => cast::build(&inputs[0], out)?,
         Op::Tract(node_of_tract) => foreign::build(&node.name, node_of_tract, inputs, outputs)?,
-        Op::Nearest(search) => nearest::build(build, search, &inputs[0], out)?,
-        Op::Quantise(quant) => int8::quantise(build, quant.scale, &inputs[0], out)?,
-        Op::Dequantise(quant) => int8::dequantise(build, quant.scale, &inputs[0], out)?,
+        Op::Nearest(search) => nearest::build(build, search, &inputs[0], outputs)?,
+        Op::NearestInt8(search) => nearest::among_bytes(build, search, &inputs[0], outputs)?,
+        Op::Arg { axis, greatest, last } => select::arg(*axis, *greatest, *last, &inputs[0], out)?,
+        Op::Top { axis, largest } => select::top(*axis, *largest, &inputs[0], outputs)?,
+        Op::Take(take) => select::take(&node.name, *take, inputs, out)?,
+        Op::Quantise(scale) => int8::quantise(build, *scale, &inputs[0], out)?,
+        Op::Dequantise(scale) => int8::dequantise(build, *scale, &inputs[0], out)?,
         Op::ConvInt8(_) | Op::AddInt8(_) | Op::PoolInt8(_) | Op::Rescale(..) => {
             int8::build(build, &node.op, inputs, out)?
         }
+        Op::TableInt8(table) => moves_int8::table(*table, &inputs[0], out)?,
+        Op::ConcatInt8(parts) => moves_int8::concat(parts, inputs, out)?,
+        Op::ResizeInt8(resize) => moves_int8::resize(build, resize, &inputs[0], out)?,
         Op::Reshape => return Err("it has no step".into()),
     };
+    let bytes_moved = inputs.iter().chain(outputs).map(Place::dense_bytes).sum::<usize>() + node.op.weight_bytes();
     Ok(Planned {
         name: node.name.clone(),
         label: node.op.label(),
         detail: made.detail,
         macs: made.macs,
+        bytes_moved: bytes_moved as u64,
         step: made.step,
         scratch_bytes: made.scratch_bytes,
         scratch: Slot::default(),
@@ -159,6 +177,7 @@ pub(crate) fn border(name: &str, place: &Place) -> Option<Planned> {
         label: "border".into(),
         detail: made.detail,
         macs: 0,
+        bytes_moved: 0,
         step: made.step,
         scratch_bytes: 0,
         scratch: Slot::default(),

@@ -213,7 +213,7 @@ fn model(folder: &Path, reader: &mut Reader<'_>) -> ModelChoice {
         "0.5 is the model's own threshold, towards 1 more parts are rejected; instead of threshold",
     );
     let threads = table.count("threads", 1..=64, Some(1), "cores that one inference is split over") as usize;
-    let strict = table.flag("strict", false, "refuse a model with operators that allocate while running");
+    let strict = table.flag("strict", true, "refuse a model with operators that have no static step");
     drop(table);
     if score.is_some() && sensitivity.is_some() {
         let what = "[model] threshold and sensitivity exclude each other";

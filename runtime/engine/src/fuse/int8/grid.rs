@@ -6,7 +6,7 @@ const TOLERANCE: f32 = 1e-4;
 /// The bytes and the step with `weight = byte * step`, if there are such.
 ///
 /// The largest weight is some whole number of steps, usually 127: every one that a byte holds is tried.
-pub(super) fn on_grid(weights: &[f32]) -> Option<(Vec<i8>, f32)> {
+pub(in crate::fuse) fn on_grid(weights: &[f32]) -> Option<(Vec<i8>, f32)> {
     let most = weights.iter().fold(0.0f32, |m, w| m.max(w.abs()));
     if !most.is_finite() {
         return None;
