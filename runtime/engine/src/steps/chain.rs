@@ -265,7 +265,7 @@ fn unary(op: Unary, a: &[f32], out: &mut [f32]) {
 }
 
 /// sqrt(2 / pi).
-const GELU: f32 = 0.797_884_56;
+const GELU: f32 = 0.797_884_6;
 
 fn sigmoid(v: f32) -> f32 {
     1.0 / (1.0 + (-v).exp())

@@ -45,7 +45,7 @@ impl Step for Concat {
 }
 
 enum Taps {
-    Nearest(Table, [Vec<usize>; 2]),
+    Nearest(Box<Table>, [Vec<usize>; 2]),
     Linear((Scale, Scale), [Vec<(usize, usize, f32)>; 2]),
 }
 
@@ -67,7 +67,7 @@ pub(super) fn resize(build: &Build, op: &ResizeInt8, input: &Place, out: &Place)
     }
     let axes = [&resize.rows, &resize.cols];
     let taps = if resize.nearest {
-        Taps::Nearest(Table::rescale(*from, *to), axes.map(|taps| taps.iter().map(|t| t.first).collect()))
+        Taps::Nearest(Box::new(Table::rescale(*from, *to)), axes.map(|taps| taps.iter().map(|t| t.first).collect()))
     } else {
         let blend = |t: &Tap| (t.first, t.second, t.fraction);
         Taps::Linear((*from, *to), axes.map(|taps| taps.iter().map(blend).collect()))
