@@ -39,6 +39,9 @@ fn inspector(status: &Status) -> Value {
         "p50_us": status.p50_us,
         "p99_us": status.p99_us,
         "max_us": status.max_us,
+        "edge_late_p50_us": status.edge_late_p50_us,
+        "edge_late_p99_us": status.edge_late_p99_us,
+        "edge_late_max_us": status.edge_late_max_us,
         "sealed_allocations": status.sealed_allocations,
         "sealed_faults": status.sealed_faults,
     })

@@ -63,6 +63,12 @@ pub enum Error {
         /// What the system said.
         error: std::io::Error,
     },
+    /// A station that runs was asked for something and did not do it.
+    #[error("{0}")]
+    Control(String),
+    /// A watchdog was refused.
+    #[error(transparent)]
+    Watchdog(#[from] jidoka_watchdog::Error),
     /// The station stopped by itself; outputs are safe.
     #[error("stopped, outputs safe: {0}")]
     FailSafe(String),
@@ -132,11 +138,14 @@ impl Error {
             | Error::Pins(_)
             | Error::File { .. }
             | Error::Images { .. }
+            | Error::Watchdog(_)
             | Error::Unfit { .. } => Exit::Device,
             Error::FailSafe(_) => Exit::FailSafe,
-            Error::System { .. } | Error::Report(_) | Error::Escapes { .. } | Error::FalseRejects { .. } => {
-                Exit::Failed
-            }
+            Error::System { .. }
+            | Error::Control(_)
+            | Error::Report(_)
+            | Error::Escapes { .. }
+            | Error::FalseRejects { .. } => Exit::Failed,
         }
     }
 }

@@ -41,6 +41,26 @@ pub enum Alarm {
 }
 
 impl Alarm {
+    /// Each of them.
+    pub const ALL: [Alarm; 16] = [
+        Alarm::MissedPart,
+        Alarm::ConsecutiveRejects,
+        Alarm::RejectRate,
+        Alarm::Unconfirmed,
+        Alarm::UnexpectedConfirm,
+        Alarm::TableFull,
+        Alarm::LostTrigger,
+        Alarm::PinFailed,
+        Alarm::FrameDeadline,
+        Alarm::InferenceDeadline,
+        Alarm::ActuationDeadline,
+        Alarm::EncoderSlip,
+        Alarm::EncoderReversal,
+        Alarm::UnknownRecipe,
+        Alarm::GoldenSample,
+        Alarm::NotesLost,
+    ];
+
     /// The name used in logs.
     pub const fn name(self) -> &'static str {
         match self {

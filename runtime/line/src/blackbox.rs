@@ -104,6 +104,11 @@ impl core::fmt::Display for TooSmall {
 
 impl core::error::Error for TooSmall {}
 
+/// How many bytes a black box of so many records takes.
+pub const fn bytes_for(records: usize) -> usize {
+    HEADER_BYTES + records.saturating_mul(RECORD_BYTES)
+}
+
 /// Writes the black box.
 pub struct BlackBox<'a> {
     records: &'a mut [[u8; RECORD_BYTES]],

@@ -51,7 +51,7 @@ pub mod window;
 pub use alarm::{Alarm, Alarms, Deadlines, RejectLimits, RejectRate};
 pub use event::{Departure, EventQueue, Evidence, LineEvent, Note, Outbox, What};
 pub use golden::{Golden, GoldenPlan};
-pub use line::{Counters, Line, LineConfig, Matching, Mode, Quorum};
+pub use line::{Counters, FrameDue, Line, LineConfig, Matching, Mode, Quorum};
 pub use outputs::{Levels, NoPin, Outputs, Polarity, Signal, Wire, Wiring};
 pub use part::{Axis, Micrometres, Part, PartId, Travel};
 pub use recipe::{Recipe, RecipeError, Strobe};

@@ -5,10 +5,11 @@
 
 mod advance;
 mod config;
+mod conflicts;
 mod levels;
 mod verdicts;
 
-pub use config::{Counters, LineConfig, Matching, Quorum};
+pub use config::{Counters, FrameDue, LineConfig, Matching, Quorum};
 
 use embedded_hal::digital::OutputPin;
 use heapless::Deque;
@@ -185,7 +186,10 @@ impl<P: OutputPin> Line<P> {
             record.reject(Why::Touched);
         }
         match self.table.insert(record, self.recipe.axis()) {
-            Some(index) => self.settle_conflicts(index),
+            Some(index) => {
+                self.settle_conflicts(index);
+                self.settle_interval(index);
+            }
             None => {
                 self.raise(Alarm::TableFull);
                 self.leave_missed(record, Why::NoRoom);
@@ -251,6 +255,12 @@ impl<P: OutputPin> Line<P> {
             }
             self.note(What::Acknowledged);
         }
+    }
+
+    /// A shift begins: golden samples must be seen again before the line is Ready.
+    pub fn begin_shift(&mut self, now: Micros) {
+        self.tick(now);
+        self.gate.close();
     }
 
     /// From now on triggers belong to `recipe`; parts in flight keep theirs. No result is valid until the next trigger, and
@@ -393,45 +403,6 @@ impl<P: OutputPin> Line<P> {
             self.raise(Alarm::LostTrigger);
         }
         self.note(What::Lost { first, count });
-    }
-
-    /// Whether an ejector was on, before this part was known, until so late that it may have touched it.
-    fn was_touched(&self, record: &Record) -> bool {
-        let mut pairs = record.windows.iter().zip(self.last_off);
-        pairs.any(|(window, off)| window.is_some_and(|window| off.plus(window.gap / 2) > window.opens))
-    }
-
-    /// Applies the rule for parts that the ejector cannot tell apart: both are rejected. Where the first has begun to pass
-    /// already it stays good, and the second's window begins only after it is clear.
-    fn settle_conflicts(&mut self, index: usize) {
-        if planted!(self, CloseNeighboursKept) {
-            return;
-        }
-        // All the others, not only the neighbours: windows of two recipes may lie in another order than their triggers.
-        for other in (0..self.table.len()).filter(|other| *other != index) {
-            self.settle_pair(index, other);
-        }
-    }
-
-    fn settle_pair(&mut self, index: usize, other: usize) {
-        let (Some(mine), Some(theirs)) = (self.table.get(index), self.table.get(other).copied()) else { return };
-        if !mine.conflicts(&theirs) {
-            return;
-        }
-        self.counters.too_close += 1;
-        let begun = theirs.state == State::Passing && theirs.has_begun(self.here());
-        if !begun && let Some(record) = self.table.get_mut(other) {
-            record.reject(Why::TooClose);
-        }
-        let Some(record) = self.table.get_mut(index) else { return };
-        record.reject(Why::TooClose);
-        if begun {
-            for pair in record.windows.iter_mut().zip(theirs.windows.iter()) {
-                if let (Some(mine), Some(theirs)) = pair {
-                    mine.keep_clear_of(theirs);
-                }
-            }
-        }
     }
 
     fn raise(&mut self, alarm: Alarm) {

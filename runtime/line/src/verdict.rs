@@ -94,6 +94,37 @@ pub enum Why {
     TrackLost = 24,
 }
 
+impl Why {
+    /// Each of them.
+    pub const ALL: [Why; 25] = [
+        Why::Good,
+        Why::Score,
+        Why::Pixels,
+        Why::Region,
+        Why::Band,
+        Why::Sample,
+        Why::NoScore,
+        Why::BadFrame,
+        Why::Engine,
+        Why::Absent,
+        Why::Late,
+        Why::Stale,
+        Why::TooClose,
+        Why::Merged,
+        Why::Held,
+        Why::NoRoom,
+        Why::LostTrigger,
+        Why::WindowGone,
+        Why::Unconfirmed,
+        Why::Stopped,
+        Why::TooFewFrames,
+        Why::PinFailed,
+        Why::Mismatch,
+        Why::Touched,
+        Why::TrackLost,
+    ];
+}
+
 /// What a verdict is about.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Subject {

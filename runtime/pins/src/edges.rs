@@ -165,7 +165,7 @@ impl Source {
             SourceKind::V2 { request, .. } => Some((request.as_fd(), PollFlags::IN)),
             SourceKind::V1 { handle, .. } => Some((handle.as_fd(), PollFlags::IN)),
             SourceKind::Sysfs { pin, .. } => Some((pin.as_fd(), PollFlags::PRI | PollFlags::ERR)),
-            SourceKind::Sim(_) => None,
+            SourceKind::Sim(edges) => Some((edges.bell(), PollFlags::IN)),
         }
     }
 
@@ -250,6 +250,12 @@ impl EdgeInput {
             }
         }
         Err(self.error(index, rustix::io::Errno::NXIO.raw_os_error()))
+    }
+
+    /// What to poll, and for what, to be told that [`EdgeInput::wait`] has something; not until it has given `None` once, since
+    /// it may have read ahead.
+    pub fn descriptors(&self) -> impl Iterator<Item = (BorrowedFd<'_>, PollFlags)> {
+        self.sources.iter().filter_map(Source::fd)
     }
 
     /// The next edge, waiting for it up to `timeout`; `None` when there was none. Allocates nothing.

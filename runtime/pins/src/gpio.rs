@@ -325,7 +325,8 @@ impl Gpio {
         }
         let take = |(id, spec): (&LineId, &InputSpec)| Ok((self.take_simulated(id)?, spec.active_low));
         let lines = ids.iter().zip(specs).map(take).collect::<Result<_, Error>>()?;
-        let source = SimEdges::new(self.simulated[first.chip].clone(), lines, edges);
+        let source = SimEdges::new(self.simulated[first.chip].clone(), lines, edges)
+            .map_err(|error| self.refused(ids, &[0], "watch its edges", &error, crate::output::errno(&error)))?;
         Ok(vec![Source::new(SourceKind::Sim(source))])
     }
 

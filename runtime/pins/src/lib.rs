@@ -40,4 +40,5 @@ pub use gpio::{Bias, Gpio, InputSpec, Options, OutputSpec};
 pub use inventory::{ChipInfo, LineId, LineInfo};
 pub use output::{Output, Trip};
 pub use probe::Backend;
+pub use rustix::event::PollFlags;
 pub use sim::{SimChip, SimEdge};

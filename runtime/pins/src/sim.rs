@@ -4,11 +4,13 @@
 //! record is full, later edges still change the level but are only counted, so a test sees that its record is short.
 
 use std::fmt;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use embedded_hal::digital::PinState;
+use rustix::event::{EventfdFlags, eventfd};
 
 use crate::edges::{Edge, Edges};
 use crate::inventory::{ChipInfo, LineInfo};
@@ -40,6 +42,8 @@ struct State {
     /// Held for an instant by `drive` and by a waiting input; never by `set`.
     waiting: Mutex<()>,
     driven: Condvar,
+    /// One for each set of edges that is watched, for whoever polls.
+    bells: Mutex<Vec<Weak<OwnedFd>>>,
 }
 
 struct Line {
@@ -77,6 +81,7 @@ impl SimChip {
                 clock: Box::new(clock),
                 waiting: Mutex::new(()),
                 driven: Condvar::new(),
+                bells: Mutex::new(Vec::new()),
             }),
         }
     }
@@ -100,6 +105,10 @@ impl SimChip {
     pub fn drive(&self, line: &str, level: PinState) -> bool {
         let Some(offset) = self.offset_of(line) else { return false };
         self.set(offset, level == PinState::High);
+        for bell in self.state.bells.lock().unwrap_or_else(PoisonError::into_inner).iter().filter_map(Weak::upgrade) {
+            // A full counter is rung already.
+            let _ = rustix::io::write(&*bell, &1_u64.to_ne_bytes());
+        }
         let _held = self.state.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         self.state.driven.notify_all();
         true
@@ -211,12 +220,20 @@ pub(crate) struct SimEdges {
     lines: Vec<(SimLine, bool)>,
     edges: Edges,
     cursor: usize,
+    bell: Arc<OwnedFd>,
 }
 
 impl SimEdges {
-    pub(crate) fn new(chip: SimChip, lines: Vec<(SimLine, bool)>, edges: Edges) -> Self {
+    pub(crate) fn new(chip: SimChip, lines: Vec<(SimLine, bool)>, edges: Edges) -> std::io::Result<Self> {
         let cursor = chip.recorded();
-        SimEdges { chip, lines, edges, cursor }
+        let bell = Arc::new(eventfd(0, EventfdFlags::NONBLOCK | EventfdFlags::CLOEXEC)?);
+        chip.state.bells.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::downgrade(&bell));
+        Ok(SimEdges { chip, lines, edges, cursor, bell })
+    }
+
+    /// Readable when a line may have been driven since the last look.
+    pub(crate) fn bell(&self) -> BorrowedFd<'_> {
+        self.bell.as_fd()
     }
 
     pub(crate) fn is_active(&self, index: usize) -> bool {
@@ -226,6 +243,14 @@ impl SimEdges {
 
     /// The next edge: which of the lines, which way, when.
     pub(crate) fn wait(&mut self, timeout: Duration) -> Option<(usize, Edge, Duration)> {
+        let mut rings = [0_u8; 8];
+        let _ = rustix::io::read(&*self.bell, &mut rings); // before the look, so that no ring is lost
+        if let Some(found) = self.take_next() {
+            return Some(found);
+        }
+        if timeout.is_zero() {
+            return None;
+        }
         let deadline = Instant::now() + timeout;
         let chip = self.chip.clone();
         let mut held = chip.state.waiting.lock().unwrap_or_else(PoisonError::into_inner);
@@ -242,7 +267,7 @@ impl SimEdges {
     }
 
     fn take_next(&mut self) -> Option<(usize, Edge, Duration)> {
-        let SimEdges { chip, lines, edges, cursor } = self;
+        let SimEdges { chip, lines, edges, cursor, .. } = self;
         let logical = |edge: &SimEdge| {
             let index = lines.iter().position(|(line, _)| line.offset == edge.line)?;
             let way = Edge::to((edge.level == PinState::High) ^ lines[index].1);

@@ -335,8 +335,12 @@ pub struct Status {
     pub max_us: u32,
     /// The threshold in use.
     pub threshold: f32,
-    /// Always 0.
-    pub reserved: u32,
+    /// By how much ejector edges came later than planned, over the last window of parts: median, microseconds.
+    pub edge_late_p50_us: u32,
+    /// 99th percentile.
+    pub edge_late_p99_us: u32,
+    /// Largest.
+    pub edge_late_max_us: u32,
     /// The station.
     pub station: Name,
     /// The recipe in use.

@@ -248,9 +248,9 @@ fn what_is_no_ring_is_refused_with_a_reason() {
     std::fs::write(&path, &whole[..whole.len() - 8]).unwrap();
     refused("16 records do not make");
     let mut newer = whole.clone();
-    newer[8..16].copy_from_slice(&(2u64 << 32 | 32).to_ne_bytes());
+    newer[8..16].copy_from_slice(&(3u64 << 32 | 32).to_ne_bytes());
     std::fs::write(&path, &newer).unwrap();
-    refused("layout version 2, this program reads version 1");
+    refused("layout version 3, this program reads version 2");
     // A writer replaces what it cannot go on with.
     drop(Writer::open(&path, 16).unwrap());
     Reader::open(&path).unwrap();

@@ -6,6 +6,7 @@ use jidoka_capture::{Geometry, PixelFormat};
 use jidoka_prepare::Preparer;
 use serde::Serialize;
 
+use super::bench_pins;
 use super::ui::{self, Table, ms};
 use crate::alloc::{self, Counts, Stage};
 use crate::config::{Limit, ModelChoice};
@@ -20,10 +21,22 @@ use crate::stats::{Summary, Times};
 Examples:
   jidoka bench capper.onnx
   jidoka bench capper.onnx --threads 4 --frames 1000
-  jidoka bench capper.onnx --frame 1920x1080 --format YUYV --json")]
+  jidoka bench capper.onnx --frame 1920x1080 --format YUYV --json
+  jidoka bench --pins --frames 1000         from a verdict to the pin, on a chip in memory
+  jidoka bench --pins --line lab/LAB3       the same on a line that nothing is wired to: it is DRIVEN")]
 pub struct Args {
     /// The model
-    model: PathBuf,
+    #[arg(required_unless_present = "pins")]
+    model: Option<PathBuf>,
+    /// Measure from a verdict to the pin instead, on a chip in memory or on the lines that --line names
+    #[arg(long, conflicts_with = "model")]
+    pins: bool,
+    /// With --pins: a GPIO line to DRIVE, the verdict's first, the ejector edge's second
+    #[arg(long, value_name = "LINE", requires = "pins")]
+    line: Vec<String>,
+    /// With --pins: SCHED_FIFO priority of the actuator
+    #[arg(long, value_name = "1..98", requires = "pins", value_parser = clap::value_parser!(u8).range(1..=98))]
+    priority: Option<u8>,
     /// How many frames to measure, after a warm-up
     #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
     frames: u32,
@@ -72,7 +85,12 @@ const WARM_UP: u32 = 5;
 
 /// Measures and prints.
 pub fn run(args: &Args) -> Result<(), Error> {
-    let choice = ModelChoice { path: args.model.clone(), limit: Limit::Own, threads: args.threads, strict: false };
+    if args.pins {
+        let plan = bench_pins::Plan { lines: &args.line, parts: args.frames, priority: args.priority, json: args.json };
+        return bench_pins::run(&plan);
+    }
+    let path = args.model.clone().unwrap_or_default();
+    let choice = ModelChoice { path: path.clone(), limit: Limit::Own, threads: args.threads, strict: false };
     let mut model = open::model(&choice)?;
     let format = PixelFormat::from_name(&args.format).ok_or_else(|| {
         let known = PixelFormat::all().map(PixelFormat::name).collect::<Vec<_>>().join(", ");
@@ -115,7 +133,7 @@ pub fn run(args: &Args) -> Result<(), Error> {
     let frames = f64::from(args.frames);
     let summary = total.summary();
     let answer = Answer {
-        model: args.model.display().to_string(),
+        model: path.display().to_string(),
         frames: args.frames,
         p50_us: summary.p50_us,
         p90_us: summary.p90_us,

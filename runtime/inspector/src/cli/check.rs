@@ -1,8 +1,9 @@
 //! `jidoka check`: everything that `run` would refuse, without energising anything.
 
+use std::borrow::Cow;
 use std::path::PathBuf;
 
-use jidoka_prepare::Preparer;
+use jidoka_line::{Axis, Wiring};
 use serde_json::json;
 
 use super::ui::{self, Table};
@@ -42,32 +43,39 @@ pub fn run(args: &Args) -> Result<(), Error> {
         return Ok(());
     };
     let config = Config::read(file)?;
-    let mut found = vec![("reject window", window(&config))];
+    let mut found: Vec<(Cow<'static, str>, String)> = vec![("reject window".into(), window(&config))];
     if !args.text_only {
-        let model = open::model(&config.model)?;
-        let threshold = open::threshold_of(&model, config.model.limit)?;
-        open::judge(&model, config.model.limit)?;
-        let (golden, sha256) = (model.contract().golden.is_some(), &model.sha256()[..16]);
-        let golden = if golden { "golden check passed" } else { "no golden check" };
         let source = jidoka_capture::open(&config.camera.source)?;
-        Preparer::new(&open::spec(&model, source.geometry(), config.camera.roi))?;
-        found.push(("camera", source.describe()));
-        found
-            .push(("model", format!("{} ({sha256}), threshold {threshold:.4}, {golden}", config.model.path.display())));
+        found.push(("camera".into(), source.describe()));
+        for (place, choice) in config.recipes.iter().enumerate() {
+            let (active, known) = open::active(&config, place, source.geometry())?;
+            let golden = active.model.contract().golden.is_some();
+            let golden = if golden { "golden check passed" } else { "no golden check" };
+            let name = if place == 0 { "model".to_owned() } else { format!("recipe {}", choice.name) };
+            let (sha256, threshold) = (&known.sha256[..16], known.threshold);
+            let path = choice.model.path.display();
+            found.push((name.into(), format!("{path} ({sha256}), threshold {threshold:.4}, {golden}")));
+        }
         let (gpio, _) = open::gpio(&config)?;
+        for wire in config.inputs.lines() {
+            let line = gpio.find(&wire.address)?;
+            let low = if wire.active_low { ", active low" } else { "" };
+            found.push((wire.name.into(), format!("{line} (input, {}{low})", gpio.backend())));
+        }
         for wire in &config.outputs.wires {
             let line = gpio.find(&wire.address)?;
             let low = if wire.active_low { ", active low" } else { "" };
-            found.push((wire.signal, format!("{line} ({}{low})", gpio.backend())));
+            found.push((wire.signal.into(), format!("{line} ({}{low})", gpio.backend())));
         }
     }
     if args.json {
-        let found: serde_json::Map<_, _> = found.into_iter().map(|(name, value)| (name.into(), json!(value))).collect();
+        let found: serde_json::Map<_, _> =
+            found.into_iter().map(|(name, value)| (name.into_owned(), json!(value))).collect();
         ui::say_json(&json!({ "config": config.file, "ok": true, "found": found }));
     } else {
         let mut table = Table::default();
         for (name, value) in found {
-            table.row([name.into(), value]);
+            table.row([name.into_owned(), value]);
         }
         ui::say(table.render_left().trim_end());
         ui::say(format!("\n  {} would run", config.file));
@@ -78,8 +86,16 @@ pub fn run(args: &Args) -> Result<(), Error> {
 fn window(config: &Config) -> String {
     let ms = |us: u64| us as f64 / 1000.0;
     let reject = &config.reject;
+    let by = match reject.slot.axis() {
+        Axis::Time => "",
+        Axis::Distance => "tracked by encoder, at the belt's fastest: ",
+    };
+    let way = match config.outputs.wiring {
+        Wiring::EnergiseToReject => "the ejector acts",
+        Wiring::EnergiseToPass => "the gate lets a good part through",
+    };
     format!(
-        "{} ms after the exposure, {} ms long, parts {} ms apart",
+        "{by}{way} {} ms after the trigger, for {} ms; parts {} ms apart",
         ms(reject.delay_us),
         ms(reject.pulse_us),
         ms(reject.pitch_us)

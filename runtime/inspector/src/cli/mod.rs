@@ -1,6 +1,8 @@
 //! The command line: what can be asked, and how each answer begins and ends.
 
 mod bench;
+mod bench_pins;
+mod blackbox;
 mod board;
 mod camera;
 mod check;
@@ -11,6 +13,7 @@ mod kept;
 mod model;
 mod run;
 mod teach;
+mod tell;
 mod ui;
 mod values;
 
@@ -47,6 +50,12 @@ enum Command {
     Run(run::Args),
     /// Check a configuration and everything that it names, without energising anything
     Check(check::Args),
+    /// Change the recipe of a station that runs
+    Recipe(tell::RecipeArgs),
+    /// Ask something of a station that runs: trigger, acknowledge, sample, shift, status
+    Tell(tell::TellArgs),
+    /// The last events of a station, also after a crash
+    Blackbox(blackbox::Args),
     /// Measure a model on this machine
     Bench(bench::Args),
     /// What a model is, and whether it is what it was
@@ -88,6 +97,9 @@ pub fn main() -> ExitCode {
         Command::Run(args) => run::run(args),
         Command::Check(args) => check::run(args),
         Command::Bench(args) => bench::run(args),
+        Command::Recipe(args) => tell::recipe(args),
+        Command::Tell(args) => tell::tell(args),
+        Command::Blackbox(args) => blackbox::run(args),
         Command::Eval(args) => eval::run(args),
         Command::Model(args) => model::run(args),
         Command::Camera(args) => camera::run(args),

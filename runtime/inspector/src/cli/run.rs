@@ -5,13 +5,15 @@ use std::io::{BufWriter, Write};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use jidoka_line::Axis;
 use jidoka_pins::{PinState, SimChip};
 use serde_json::json;
 
 use crate::config::{Config, WireChoice};
 use crate::error::Error;
 use crate::os::clock;
-use crate::station::open;
+use crate::station::open::{self, Opened};
+use crate::station::recipes::Registry;
 use crate::station::record::{Fanout, Sink};
 use crate::station::stop::Reason;
 use crate::station::telemetry::{About, Telemetry};
@@ -49,23 +51,24 @@ pub fn run(args: &Args) -> Result<(), Error> {
         return Ok(());
     };
     let config = Config::read(file)?;
-    let (mut station, chip) = open::station(&config)?;
+    let Opened { mut station, chip, registry } = open::station(&config)?;
     station.limit_frames = args.frames;
     station.limit = args.seconds.filter(|seconds| (0.0..1e9).contains(seconds)).map(Duration::from_secs_f64);
     let threshold = open::threshold_of(&station.model, config.model.limit)?;
     let sha256 = station.model.sha256().to_owned();
     let about = About {
         station: config.station.telemetry.as_deref().unwrap_or_default(),
-        model: &config.model.path,
-        sha256: &sha256,
-        threshold,
+        registry: &registry,
+        um_per_us: (config.reject.slot.axis() == Axis::Distance)
+            .then(|| config.encoder.map_or(1.0, |encoder| encoder.fastest_um_per_s as f64 / 1e6)),
     };
     let mut telemetry = config.station.telemetry.as_ref().map(|_| Telemetry::open(&about)).transpose()?;
-    let mut log = open_log(&config)?;
+    let mut log = open_log(&config, &registry)?;
     log.line(&json!({
         "event": "start",
         "station": config.station.name,
-        "model": about.sha256,
+        "model": sha256,
+        "recipe": config.station.recipe,
         "threshold": threshold,
         "at_us": clock::micros(clock::now()),
         "delay_us": config.reject.delay_us,
@@ -82,6 +85,9 @@ pub fn run(args: &Args) -> Result<(), Error> {
     if let Some(chip) = chip {
         log.line(&levels(&chip, &config.outputs.wires));
     }
+    if let Some(broken) = ended.acted.as_ref().and_then(|acted| acted.broken.as_ref()) {
+        log::error!("the inputs: {broken}");
+    }
     if let Some(where_from) = ended.allocations.describe() {
         log::warn!("the sealed loop allocated: {where_from}");
     }
@@ -94,7 +100,7 @@ pub fn run(args: &Args) -> Result<(), Error> {
     }
 }
 
-fn open_log(config: &Config) -> Result<VerdictLog, Error> {
+fn open_log(config: &Config, registry: &Registry) -> Result<VerdictLog, Error> {
     let (out, name): (Box<dyn Write>, String) = match &config.station.verdict_log {
         None => (Box::new(BufWriter::new(std::io::stdout())), "standard output".into()),
         Some(path) => {
@@ -103,7 +109,7 @@ fn open_log(config: &Config) -> Result<VerdictLog, Error> {
             (Box::new(BufWriter::new(file)), path.display().to_string())
         }
     };
-    Ok(VerdictLog::new(out, name))
+    Ok(VerdictLog::new(out, name, registry.clone()))
 }
 
 /// What the simulated chip's lines show when all is over: the proof, on a machine without wires, that they are safe.

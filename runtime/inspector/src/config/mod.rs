@@ -3,21 +3,31 @@
 //! Here lives what the keys are and what they mean together; how a file is read without ignoring anything is in
 //! [`reader`]. Nothing here opens a device: [`Config::parse`] can be called on any text.
 
+mod outputs;
+mod policy;
 pub mod problem;
 pub mod reader;
+mod recipes;
 mod sections;
 mod timing;
+mod together;
+mod trigger;
 
 use std::path::{Path, PathBuf};
 
 use jidoka_capture::{Roi, SourceConfig};
 use jidoka_line::Slot;
+use jidoka_line::encoder::EncoderLimits;
 
 use crate::error::Error;
 use crate::os::realtime::Wish;
+pub use outputs::{Backend, OutputChoice, WireChoice};
+pub use policy::{AlarmChoice, DeadlineChoice, LinePolicy, PolicyChoice};
 use problem::Refused;
 use reader::{KeyDoc, Reader};
+pub use recipes::RecipeChoice;
 pub use sections::SIGNALS;
+pub use trigger::{InputChoice, Source, Trigger};
 
 /// A whole configuration that was accepted.
 #[derive(Clone, Debug)]
@@ -34,6 +44,22 @@ pub struct Config {
     pub reject: Reject,
     /// The lines to the machine.
     pub outputs: OutputChoice,
+    /// The lines from the machine.
+    pub inputs: InputChoice,
+    /// The belt encoder, where one is wired.
+    pub encoder: Option<EncoderLimits>,
+    /// What makes a part.
+    pub trigger: Trigger,
+    /// What of the verdict policy is not a recipe's.
+    pub line_policy: LinePolicy,
+    /// When the line calls for help.
+    pub alarms: AlarmChoice,
+    /// Deadlines of the stages.
+    pub deadlines: DeadlineChoice,
+    /// The kernel's watchdog and its time-out in seconds.
+    pub watchdog: Option<(PathBuf, u32)>,
+    /// Every recipe; the first is the file's own (`model`, `reject`, `camera.roi`), which the station starts with.
+    pub recipes: Vec<RecipeChoice>,
 }
 
 /// What belongs to no single device.
@@ -49,6 +75,16 @@ pub struct Station {
     pub realtime: Wish,
     /// Whether an allocation in the sealed loop stops the station.
     pub stop_on_allocation: bool,
+    /// The name of the file's own recipe.
+    pub recipe: String,
+    /// Its number on the select lines.
+    pub select: Option<u32>,
+    /// The control socket: a name or a path.
+    pub control: Option<String>,
+    /// The file of the black box.
+    pub blackbox: Option<PathBuf>,
+    /// How many events it keeps.
+    pub blackbox_records: u32,
 }
 
 /// A source of frames.
@@ -103,43 +139,31 @@ pub struct ModelChoice {
 pub struct Reject {
     /// The reject window, checked.
     pub slot: Slot,
-    /// From the trigger to the ejector.
+    /// From the trigger to the ejector; tracked by encoder, at the belt's fastest.
     pub delay_us: u64,
-    /// How long the ejector acts.
+    /// How long the ejector acts; likewise.
     pub pulse_us: u64,
-    /// The smallest time between two parts.
+    /// The smallest time between two parts; likewise.
     pub pitch_us: u64,
     /// Rejects in a row that raise the alarm; 0 for never.
     pub alarm_after: u32,
+    /// Whether a confirmation input watches it.
+    pub confirm: bool,
+    /// The longest that an ejector stays on.
+    pub longest_on_us: Option<u64>,
 }
 
-/// The lines to the machine.
-#[derive(Clone, Debug)]
-pub struct OutputChoice {
-    /// Real lines, or a chip in memory.
-    pub backend: Backend,
-    /// Each signal's line, by the kernel's name for it.
-    pub wires: Vec<WireChoice>,
-}
-
-/// What the outputs are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Backend {
-    /// The kernel's GPIO lines.
-    Gpio,
-    /// A chip in this process's memory.
-    Sim,
-}
-
-/// One signal and its line.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct WireChoice {
-    /// The key under `[outputs]`.
-    pub signal: &'static str,
-    /// `chip-label/LINE`, `LINE` or `chip-label:offset`.
-    pub address: String,
-    /// Whether the line is low when the signal is active.
-    pub active_low: bool,
+/// Another ejector than the reject ejector.
+#[derive(Clone, Copy, Debug)]
+pub struct Ejector {
+    /// Its window, checked.
+    pub slot: Slot,
+    /// As [`Reject::delay_us`].
+    pub delay_us: u64,
+    /// As [`Reject::pulse_us`].
+    pub pulse_us: u64,
+    /// As [`Reject::pitch_us`].
+    pub pitch_us: u64,
 }
 
 impl Config {
@@ -152,7 +176,7 @@ impl Config {
     /// Checks a configuration's text. Relative paths in it are taken from the folder of `file`.
     pub fn parse(file: &str, text: &str) -> Result<Config, Refused> {
         let mut reader = Reader::new(file, text)?;
-        let config = sections::read(file, &mut reader);
+        let config = sections::read(file, text, &mut reader);
         reader.finish(file)?;
         Ok(config)
     }
@@ -161,8 +185,8 @@ impl Config {
     pub fn keys() -> Vec<KeyDoc> {
         // Reading an empty file asks for every key; what it refuses (the required ones) is of no interest.
         let Ok(mut reader) = Reader::new("", "") else { return vec![] };
-        sections::read("", &mut reader);
-        reader.keys().to_vec()
+        sections::read("", "", &mut reader);
+        reader.keys().iter().cloned().chain(recipes::keys()).collect()
     }
 }
 

@@ -11,6 +11,8 @@ use toml::de::{DeTable, DeValue};
 
 use super::problem::{Problem, Refused};
 
+mod overlay;
+
 /// What is known of one key: for the reference that `jidoka check --keys` prints.
 #[derive(Clone, Debug, PartialEq, serde::Serialize)]
 pub struct KeyDoc {
@@ -88,9 +90,15 @@ impl<'t> Reader<'t> {
         &self.keys
     }
 
-    /// Whether anything was refused so far.
-    pub fn is_clean(&self) -> bool {
-        self.problems.is_empty()
+    /// Whether the same thing, on the same line, was refused already.
+    pub fn has(&self, problem: &Problem) -> bool {
+        self.problems.iter().any(|known| known.line == problem.line && known.what == problem.what)
+    }
+
+    /// Whether nothing of the table `[name]` was refused so far.
+    pub fn is_clean_in(&self, name: &str) -> bool {
+        let prefix = format!("[{name}]");
+        !self.problems.iter().any(|problem| problem.what.starts_with(&prefix))
     }
 
     /// Ends the reading: refuses the sections that nobody asked for, and gives every problem in the file's order.
@@ -107,10 +115,7 @@ impl<'t> Reader<'t> {
             }
             self.problems.push(problem);
         }
-        for (section, key, line) in std::mem::take(&mut self.unknown) {
-            let problem = self.unknown_key(section, &key, line);
-            self.problems.push(problem);
-        }
+        self.refuse_unknown_keys();
         if self.problems.is_empty() {
             return Ok(self.keys);
         }
@@ -335,6 +340,36 @@ impl<'t> Section<'_, 't> {
             .map(|item| as_number(item.get_ref()).filter(|number| number.fract() == 0.0 && bounds.contains(number)));
         let counts: Option<Vec<u32>> = counts.map(|number| number.map(|number| number as u32)).collect();
         counts.unwrap_or_else(|| {
+            let what = format!("[{}] {key} holds something else", self.name);
+            self.reader.refuse(Problem::new(Some(line), what, accepts));
+            vec![]
+        })
+    }
+
+    /// A list of tables, each with all of these numbers; empty where absent.
+    pub fn rows<const N: usize>(
+        &mut self,
+        key: &'static str,
+        fields: [&'static str; N],
+        help: &'static str,
+    ) -> Vec<[f64; N]> {
+        let example = fields.map(|field| format!("{field} = 1")).join(", ");
+        let accepts = format!("a list of tables: [{{ {example} }}]");
+        self.describe(key, &accepts, Some("[]".into()), help);
+        let Some((line, value)) = self.take(key, true, &accepts) else { return vec![] };
+        let row = |item: &DeValue<'_>| {
+            let DeValue::Table(table) = item else { return None };
+            let mut row = [0.0; N];
+            for (field, place) in fields.iter().zip(&mut row) {
+                *place = as_number(table.get(*field)?.get_ref())?;
+            }
+            (table.len() == N).then_some(row)
+        };
+        let rows = match &value {
+            DeValue::Array(items) => items.iter().map(|item| row(item.get_ref())).collect(),
+            _ => None,
+        };
+        rows.unwrap_or_else(|| {
             let what = format!("[{}] {key} holds something else", self.name);
             self.reader.refuse(Problem::new(Some(line), what, accepts));
             vec![]

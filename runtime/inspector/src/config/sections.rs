@@ -7,11 +7,12 @@ use jidoka_capture::{Keep, PixelFormat, ReplayConfig, Roi, SourceConfig, Synthet
 
 use super::problem::Problem;
 use super::reader::Reader;
-use super::{Backend, Camera, Config, Limit, ModelChoice, OutputChoice, Station, WireChoice, timing};
+use super::trigger::{self, Surroundings};
+use super::{Backend, Camera, Config, Limit, ModelChoice, Station, outputs, policy, recipes, timing, together};
 use crate::os::realtime::Wish;
 
 /// The signals that may be wired, with what they say.
-pub const SIGNALS: [(&str, &str); 10] = [
+pub const SIGNALS: [(&str, &str); 14] = [
     ("reject", "the ejector: on for the reject window of a part"),
     ("ready", "the station inspects; off means: stop feeding parts"),
     ("busy", "a part waits for its verdict"),
@@ -22,18 +23,74 @@ pub const SIGNALS: [(&str, &str); 10] = [
     ("alarm", "a person is needed"),
     ("heartbeat", "changes with every completed inspection, and with nothing else"),
     ("line_stop", "the line must stop"),
+    ("eject1", "the second ejector, such as rework; see [eject1]"),
+    ("eject2", "the third ejector, such as sample; see [eject2]"),
+    ("strobe", "the light, for one exposure of a triggered part"),
+    ("camera_trigger", "exposes the camera, for one exposure of a triggered part"),
 ];
 
 /// Reads every table. Refusals are in the reader; where there are any, the values are only fit to be thrown away.
-pub fn read(file: &str, reader: &mut Reader<'_>) -> Config {
+pub fn read(file: &str, text: &str, reader: &mut Reader<'_>) -> Config {
     let folder = Path::new(file).parent().map(Path::to_owned).unwrap_or_default();
-    Config {
-        file: file.to_owned(),
-        station: station(&folder, reader),
-        camera: camera(&folder, reader),
+    let station = station(&folder, reader);
+    let outputs = outputs::read(reader);
+    let inputs = trigger::inputs(reader, outputs.backend == Backend::Sim);
+    let encoder = trigger::encoder(reader, &inputs);
+    let fastest_um_per_s = encoder.map(|encoder| encoder.fastest_um_per_s);
+    let camera = camera(&folder, reader);
+    let (policy, line_policy) = policy::policy(reader);
+    let base = recipes::RecipeChoice {
+        name: station.recipe.clone(),
+        select: station.select,
         model: model(&folder, reader),
-        reject: timing::read(reader),
-        outputs: outputs(reader),
+        roi: camera.roi,
+        reject: timing::read(reader, fastest_um_per_s),
+        others: ["eject1", "eject2"].map(|section| timing::read_other(reader, section, fastest_um_per_s)),
+        policy,
+        controls: controls(&camera.source),
+    };
+    let given = |signal| reader.line("outputs", signal).is_some();
+    let around = Surroundings {
+        inputs: &inputs,
+        pitch_us: base.reject.pitch_us,
+        axis: base.reject.slot.axis(),
+        lit: given("strobe") || given("camera_trigger"),
+        exposes: given("camera_trigger"),
+    };
+    let trigger = trigger::trigger(reader, &around);
+    let config = Config {
+        file: file.to_owned(),
+        camera,
+        model: base.model.clone(),
+        reject: base.reject.clone(),
+        alarms: policy::alarms(reader),
+        deadlines: policy::deadlines(reader),
+        watchdog: watchdog(reader),
+        line_policy,
+        encoder,
+        trigger,
+        recipes: recipes::read(file, text, reader, base, inputs.select.len(), fastest_um_per_s),
+        station,
+        outputs,
+        inputs,
+    };
+    together::check(&config, reader);
+    config
+}
+
+fn watchdog(reader: &mut Reader<'_>) -> Option<(PathBuf, u32)> {
+    let mut table = reader.section("watchdog");
+    let help = "the kernel's watchdog, such as /dev/watchdog; absent: none but systemd's WatchdogSec=";
+    let device = table.text("device", help);
+    let timeout_s = table.count("timeout_s", 2..=600, Some(15), "without an inspection for so long, the board resets");
+    device.map(|device| (PathBuf::from(device), timeout_s))
+}
+
+/// The controls of a camera that has some.
+pub fn controls(source: &SourceConfig) -> Vec<(String, i64)> {
+    match source {
+        SourceConfig::V4l2(camera) => camera.controls.clone(),
+        SourceConfig::Replay(_) | SourceConfig::Synthetic(_) => vec![],
     }
 }
 
@@ -45,6 +102,14 @@ fn station(folder: &Path, reader: &mut Reader<'_>) -> Station {
     let lock_memory = table.flag("lock_memory", true, "keep all memory resident, where the system permits it");
     let priority = table.optional_count("priority", 1..=98, "SCHED_FIFO priority of loop and actuator");
     let cores = table.counts("cores", 0..=1023, "cores that loop and actuator may run on; empty: all");
+    let recipe =
+        table.text("recipe", "the name of the file's own recipe, beside those of [recipe.NAME] (default: default)");
+    let help = "the number on the recipe_select lines that asks for the file's own recipe";
+    let select = table.optional_count("select", 0..=255, help);
+    let control = table.text("control", "socket for `jidoka recipe` and its like: a name, or a path; absent: none");
+    let help = "file that keeps the last events, readable after a crash with `jidoka blackbox`; absent: none";
+    let blackbox = table.text("blackbox", help);
+    let blackbox_records = table.count("blackbox_records", 64..=1_000_000, Some(4096), "how many events it keeps");
     let on_allocation = [("count", false), ("stop", true)];
     let help = "an allocation inside the sealed loop is counted, or stops the station with outputs safe";
     let stop_on_allocation = table.choice("on_allocation", &on_allocation, Some("count"), help);
@@ -54,6 +119,11 @@ fn station(folder: &Path, reader: &mut Reader<'_>) -> Station {
         telemetry,
         realtime: Wish { lock_memory, priority: priority.map(|priority| priority as u8), cores },
         stop_on_allocation,
+        recipe: recipe.unwrap_or_else(|| "default".into()),
+        select,
+        control,
+        blackbox: blackbox.map(|path| folder.join(path)),
+        blackbox_records,
     }
 }
 
@@ -86,7 +156,7 @@ struct Raw {
     timeout_ms: f64,
 }
 
-fn camera(folder: &Path, reader: &mut Reader<'_>) -> Camera {
+pub fn camera(folder: &Path, reader: &mut Reader<'_>) -> Camera {
     let raw = camera_keys(reader);
     let line = |reader: &Reader<'_>, key| reader.line("camera", key).or(reader.line("camera", "source"));
     if raw.width.is_some() != raw.height.is_some() {
@@ -203,7 +273,7 @@ fn roi(reader: &mut Reader<'_>) -> Option<Roi> {
     present.then_some(roi)
 }
 
-fn model(folder: &Path, reader: &mut Reader<'_>) -> ModelChoice {
+pub fn model(folder: &Path, reader: &mut Reader<'_>) -> ModelChoice {
     let mut table = reader.section("model");
     let path = folder.join(PathBuf::from(table.required_text("path", "the .onnx file")));
     let score = table.optional_number("threshold", -1e9..=1e9, "instead of the model's own threshold");
@@ -221,38 +291,4 @@ fn model(folder: &Path, reader: &mut Reader<'_>) -> ModelChoice {
         reader.refuse(problem.hint("sensitivity = 0.5 is the model's own threshold"));
     }
     ModelChoice { path, limit: Limit::of(score.map(|score| score as f32), sensitivity), threads, strict }
-}
-
-fn outputs(reader: &mut Reader<'_>) -> OutputChoice {
-    let mut table = reader.section("outputs");
-    let backends = [("gpio", Backend::Gpio), ("sim", Backend::Sim)];
-    let backend = table.choice("backend", &backends, Some("gpio"), "the kernel's GPIO lines, or a chip in memory");
-    let addresses = SIGNALS.map(|(signal, help)| (signal, table.text(signal, help)));
-    let low = table.texts("active_low", "signals whose line is low when they are active, such as [\"reject\"]");
-    drop(table);
-    let at = reader.line("outputs", "active_low");
-    for word in low.iter().filter(|word| !SIGNALS.iter().any(|(signal, _)| signal == word)) {
-        let known = SIGNALS.map(|(signal, _)| format!("\"{signal}\"")).join(", ");
-        let what = format!("[outputs] active_low names \"{word}\", which is no signal");
-        reader.refuse(Problem::new(at, what, format!("some of {known}")));
-    }
-    if addresses[0].1.is_none() && backend == Backend::Gpio {
-        let what = "[outputs] reject is missing: without it no part can be ejected";
-        let problem = Problem::new(None, what, "a line: \"chip-label/LINE\", \"LINE\" or \"chip-label:offset\"");
-        reader.refuse(problem.hint("reject = \"pinctrl-rp1/GPIO17\", or backend = \"sim\" to try without wires"));
-    }
-    for (index, (signal, address)) in addresses.iter().enumerate() {
-        let twin = addresses[..index].iter().find(|(_, other)| address.is_some() && other == address);
-        if let Some((other, _)) = twin {
-            let line = address.as_deref().unwrap_or_default();
-            let what = format!("[outputs] {signal} and {other} are both \"{line}\"");
-            reader.refuse(Problem::new(reader.line("outputs", signal), what, "a line of its own for each signal"));
-        }
-    }
-    let wires = addresses.into_iter().filter_map(|(signal, address)| {
-        // On the simulated chip every signal is wired, by its own name where none is given.
-        let address = address.or((backend == Backend::Sim).then(|| signal.to_owned()))?;
-        Some(WireChoice { signal, address, active_low: low.iter().any(|word| word == signal) })
-    });
-    OutputChoice { backend, wires: wires.collect() }
 }

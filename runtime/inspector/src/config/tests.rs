@@ -2,6 +2,8 @@
 
 use super::*;
 
+mod line;
+
 const GOOD: &str = r#"
 [station]
 name = "capper"
@@ -49,8 +51,8 @@ fn a_good_file_is_read_whole() {
     assert_eq!((config.reject.delay_us, config.reject.pulse_us, config.reject.pitch_us), (400_000, 60_000, 120_000));
     let SourceConfig::V4l2(camera) = &config.camera.source else { panic!("not v4l2") };
     assert_eq!((camera.size, camera.format), (Some((640, 480)), Some(jidoka_capture::PixelFormat::Yuyv)));
-    let reject = WireChoice { signal: "reject", address: "lab/LAB0".into(), active_low: true };
-    let ready = WireChoice { signal: "ready", address: "lab/LAB1".into(), active_low: false };
+    let reject = WireChoice { signal: "reject", address: "lab/LAB0".into(), active_low: true, safe_on: false };
+    let ready = WireChoice { signal: "ready", address: "lab/LAB1".into(), active_low: false, safe_on: false };
     assert_eq!(config.outputs.wires, [reject, ready]);
 }
 
@@ -149,12 +151,13 @@ fn hostile_text_is_refused_and_never_panics() {
 
 #[test]
 fn the_examples_are_accepted() {
-    for (file, text) in [
-        ("capper.toml", include_str!("../../../../docs/examples/capper.toml")),
-        ("try.toml", include_str!("../../../../docs/examples/try.toml")),
-    ] {
-        if let Err(refused) = Config::parse(file, text) {
-            panic!("{refused}");
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/examples");
+    let files = std::fs::read_dir(&folder).expect("the examples").filter_map(|entry| Some(entry.ok()?.path()));
+    let files: Vec<PathBuf> = files.filter(|path| path.extension().is_some_and(|end| end == "toml")).collect();
+    assert!(files.len() >= 8, "{files:?}");
+    for file in files {
+        if let Err(error) = Config::read(&file) {
+            panic!("{error}");
         }
     }
 }

@@ -22,6 +22,7 @@ use crate::config::{Limit, Reject, SIGNALS, WireChoice};
 use crate::error::Error;
 use crate::os::clock;
 use crate::os::realtime::Wish;
+use crate::station::field::Field;
 use crate::station::record::{Seen, Sink};
 use crate::station::{Ended, Station, inspect, open};
 
@@ -190,10 +191,12 @@ fn station(config: &SyntheticConfig, model: InspectionModel, rhythm: &Rhythm) ->
         pulse_us: timing.pulse.as_micros(),
         pitch_us: timing.pitch.as_micros(),
         alarm_after: 0,
+        confirm: false,
+        longest_on_us: None,
     };
     let wires: Vec<WireChoice> = SIGNALS
         .iter()
-        .map(|(signal, _)| WireChoice { signal, address: (*signal).to_owned(), active_low: false })
+        .map(|(signal, _)| WireChoice { signal, address: (*signal).to_owned(), ..WireChoice::default() })
         .collect();
     let names: Vec<&str> = SIGNALS.iter().map(|(signal, _)| *signal).collect();
     let chip = open::sim_chip(&names);
@@ -203,7 +206,11 @@ fn station(config: &SyntheticConfig, model: InspectionModel, rhythm: &Rhythm) ->
         judge: open::judge(&model, Limit::Own)?,
         source,
         reopen: None,
-        every_frame_is_a_part: true,
+        framing: inspect::Framing::Every,
+        field: Field::none(),
+        changer: None,
+        watchdog: None,
+        blackbox: None,
         model,
         line: open::line(&reject, rhythm.delay.max(Duration::from_secs(2))),
         outputs,

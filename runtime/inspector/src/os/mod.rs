@@ -3,5 +3,6 @@
 
 pub mod clock;
 pub mod faults;
+pub mod mapped;
 pub mod realtime;
 pub mod wake;

@@ -4,7 +4,7 @@
 //! to sleep; so the deadline is armed in a timerfd on the monotonic clock, and news come through an eventfd.
 
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
 use rustix::event::{EventfdFlags, PollFd, PollFlags, eventfd, poll};
@@ -36,6 +36,9 @@ pub struct Sleeper {
     timer: OwnedFd,
 }
 
+/// Bell, timer, and what eight inputs need.
+const WATCHED: usize = 10;
+
 /// A deadline that no station lives to see, for "only when something happens".
 const NEVER: Duration = Duration::from_secs(u32::MAX as u64);
 
@@ -47,9 +50,15 @@ impl Sleeper {
         })
     }
 
-    /// Sleeps until `deadline` on the monotonic clock (`None`: for as long as it takes) or until `bell` rings or has
-    /// been rung. May wake early; the caller reads the clock again anyway.
-    pub fn sleep(&self, deadline: Option<Duration>, bell: &Bell) -> io::Result<()> {
+    /// Sleeps until `deadline` on the monotonic clock (`None`: for as long as it takes), until `bell` rings or has been
+    /// rung, or until one of `others` (at most eight) has what it is polled for. May wake early; the caller reads the
+    /// clock again anyway.
+    pub fn sleep<'a>(
+        &'a self,
+        deadline: Option<Duration>,
+        bell: &'a Bell,
+        others: impl Iterator<Item = (BorrowedFd<'a>, PollFlags)>,
+    ) -> io::Result<()> {
         let deadline = deadline.unwrap_or(NEVER);
         let at = Timespec {
             tv_sec: deadline.as_secs() as i64,
@@ -58,10 +67,13 @@ impl Sleeper {
         };
         let setting = Itimerspec { it_interval: Timespec { tv_sec: 0, tv_nsec: 0 }, it_value: at };
         timerfd_settime(&self.timer, TimerfdTimerFlags::ABSTIME, &setting)?;
-        let mut watched = [
-            PollFd::from_borrowed_fd(bell.0.as_fd(), PollFlags::IN),
-            PollFd::from_borrowed_fd(self.timer.as_fd(), PollFlags::IN),
-        ];
+        // The places that nobody takes watch the bell for nothing.
+        let mut watched: [PollFd<'_>; WATCHED] =
+            std::array::from_fn(|_| PollFd::from_borrowed_fd(bell.0.as_fd(), PollFlags::empty()));
+        let own = [(bell.0.as_fd(), PollFlags::IN), (self.timer.as_fd(), PollFlags::IN)];
+        for (place, (fd, flags)) in watched.iter_mut().zip(own.into_iter().chain(others)) {
+            *place = PollFd::from_borrowed_fd(fd, flags);
+        }
         match poll(&mut watched, None) {
             Ok(_) | Err(Errno::INTR) => {}
             Err(errno) => return Err(errno.into()),
@@ -85,7 +97,7 @@ mod tests {
             bell.ring();
         }
         let deadline = ahead.map(|ahead| now() + ahead);
-        sleeper.sleep(deadline, &bell).expect("sleeps");
+        sleeper.sleep(deadline, &bell, std::iter::empty()).expect("sleeps");
         deadline.is_some_and(|deadline| now() >= deadline)
     }
 
@@ -98,8 +110,8 @@ mod tests {
     #[test]
     fn a_moment_long_past_wakes_at_once() {
         let (bell, sleeper) = (Bell::new().expect("eventfd"), Sleeper::new().expect("timerfd"));
-        sleeper.sleep(Some(Duration::ZERO), &bell).expect("sleeps");
-        sleeper.sleep(Some(Duration::from_nanos(1)), &bell).expect("sleeps");
+        sleeper.sleep(Some(Duration::ZERO), &bell, std::iter::empty()).expect("sleeps");
+        sleeper.sleep(Some(Duration::from_nanos(1)), &bell, std::iter::empty()).expect("sleeps");
     }
 
     #[test]

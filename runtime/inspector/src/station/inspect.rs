@@ -3,15 +3,20 @@
 //! One thread runs it and nothing else. After the warm-up it is sealed: see [`alloc`](crate::alloc).
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use heapless::spsc::Producer;
 use jidoka_capture::{FrameFault, FrameMeta, FrameSource, FrameView, Geometry, Lease, SourceConfig, SourceStats};
 use jidoka_line::policy::{MapView, Policy};
-use jidoka_line::{Judgement, LineEvent, Micros, ModelDigest, Part, PartId, RecipeId, Score, Subject, Verdict, Why};
+use jidoka_line::{
+    Judgement, LineEvent, Matching, Micros, ModelDigest, Part, PartId, RecipeId, Score, Subject, Verdict, Why,
+};
 use jidoka_models::{InspectionModel, Outcome};
 use jidoka_prepare::Preparer;
 
+use super::expected::{Expected, Wanted};
+use super::recipes::{Active, Wardrobe};
 use super::record::{Laps, Seen};
 use super::stop::{Reason, Stop};
 use crate::alloc::{self, Counts, Stage};
@@ -32,14 +37,12 @@ pub struct Inspector<'q> {
     pub source: Box<dyn FrameSource>,
     /// How to open it again after it has gone.
     pub reopen: Option<SourceConfig>,
-    /// Whether every frame shows a part, so that a lost frame is a part without verdict.
-    pub every_frame_is_a_part: bool,
-    /// Frame to engine input.
-    pub preparer: Preparer,
-    /// The engine and what its outputs mean.
-    pub model: InspectionModel,
-    /// Scores to verdicts.
-    pub judge: Judge,
+    /// Which frames show a part.
+    pub framing: Framing,
+    /// How a frame's time may be off.
+    pub matching: Matching,
+    /// What judges, and what comes instead of it.
+    pub wardrobe: Wardrobe<'q>,
     /// To the actuator.
     pub line: LineDesk<'q>,
     /// To the scribe.
@@ -52,15 +55,36 @@ pub struct Inspector<'q> {
     pub limit_frames: Option<u64>,
 }
 
+/// Which frames show a part.
+#[derive(Clone)]
+pub enum Framing {
+    /// Every one, at a steady pace: a frame that the driver lost is a part without verdict.
+    Every,
+    /// Every one, when the camera was triggered: when a lost one was taken is not known, so that its part cannot be tracked.
+    Triggered,
+    /// The latest, when there is time to look; those between show nothing that counts.
+    Latest,
+    /// Those that were taken when a part was in view that was triggered outside the camera.
+    Outside(Arc<Expected>),
+}
+
 /// The loop's end of the queue to the actuator. A full queue loses the event, and the line rejects the part for lack of it.
 pub struct LineDesk<'q> {
     /// The queue.
     pub events: Producer<'q, LineEvent>,
     /// Wakes the actuator.
     pub bell: Arc<Bell>,
+    /// Counts on while there is no frame to judge.
+    pub lives: Arc<AtomicU64>,
 }
 
 impl LineDesk<'_> {
+    /// The loop lives, and has nothing to judge.
+    fn idle(&self) {
+        self.lives.fetch_add(1, Ordering::Relaxed);
+        self.bell.ring();
+    }
+
     fn tell(&mut self, event: LineEvent) {
         // Nothing to do about a full queue here: the line counts the gap, and a part without verdict is rejected.
         let _ = self.events.enqueue(event);
@@ -102,6 +126,10 @@ pub struct Inspected {
     pub reopened: u64,
     /// Records that found the scribe's queue full.
     pub records_lost: u64,
+    /// Frames in which no part was in view.
+    pub empty_frames: u64,
+    /// Frames whose timestamp cannot be right.
+    pub implausible: u64,
 }
 
 /// What the loop carries from frame to frame.
@@ -125,8 +153,9 @@ impl Inspector<'_> {
         };
         while self.stop.reason().is_none() {
             match self.step(&mut progress) {
-                Ok(()) => self.after_frame(&mut progress),
-                Err(FrameFault::TimedOut { .. }) => {} // the line's own deadline raises the alarm
+                Ok(true) => self.after_frame(&mut progress),
+                // Silence is for the line's own deadline to judge.
+                Ok(false) | Err(FrameFault::TimedOut { .. }) => self.line.idle(),
                 Err(FrameFault::EndOfStream) => self.stop.request(Reason::Done),
                 Err(fault) if fault.is_passing() => self.damaged(&mut progress),
                 Err(_) => self.recover(&mut progress),
@@ -140,32 +169,49 @@ impl Inspector<'_> {
         progress.inspected
     }
 
-    /// One part, from its frame to its verdict.
-    fn step(&mut self, progress: &mut Progress) -> Result<(), FrameFault> {
+    /// One part, from its frame to its verdict; false where the frame shows none.
+    fn step(&mut self, progress: &mut Progress) -> Result<bool, FrameFault> {
         alloc::enter(Stage::Capture);
         let idle = clock::now();
+        if let Some(recipe) = self.wardrobe.look(idle) {
+            self.line.tell(LineEvent::Recipe(recipe));
+        }
         let frame = self.source.next(PATIENCE)?;
         let arrived = clock::now();
         let meta = *frame.meta();
-        if self.every_frame_is_a_part {
-            progress.make_up_for_lost(&meta, &mut self.line);
+        let (captured_at, arrived_at) = (Micros::from_duration(meta.captured_at), Micros::from_duration(arrived));
+        if matches!(self.framing, Framing::Outside(_)) && !self.matching.is_plausible(captured_at, arrived_at) {
+            progress.inspected.implausible += 1;
+            return Ok(false);
         }
-        let part = progress.part_at(meta.captured_at);
-        self.line.tell(LineEvent::FrameArrived { captured_at: part.captured_at });
-        self.line.tell(LineEvent::Triggered(part));
+        let Some((part, subject, active)) = progress.aim(&self.framing, &meta, &mut self.line, &mut self.wardrobe)
+        else {
+            progress.inspected.empty_frames += 1;
+            return Ok(false);
+        };
+        if let Subject::Part(part) = subject {
+            self.line.tell(LineEvent::Triggered(part));
+        }
+        self.line.tell(LineEvent::FrameArrived { captured_at });
 
         alloc::enter(Stage::Prepare);
-        let fits = prepare(&mut self.preparer, &frame.view(), &mut self.model).is_ok();
+        let sees = active.sees;
+        let Active { preparer, model, judge, .. } = active.active;
+        let fits = prepare(preparer, &frame.view(), model).is_ok();
         drop(frame); // the driver gets its buffer back before the long part
         let prepared = clock::now();
 
         alloc::enter(Stage::Infer);
-        let outcome = if fits { self.model.score().map_err(|_| Why::Engine) } else { Err(Why::BadFrame) };
+        let outcome = match (sees, fits) {
+            (false, _) => Err(Why::Held),
+            (true, false) => Err(Why::BadFrame),
+            (true, true) => model.score().map_err(|_| Why::Engine),
+        };
         let inferred = clock::now();
 
         alloc::enter(Stage::Judge);
-        let (judgement, why, score) = self.judge.judge(outcome);
-        self.line.tell(LineEvent::Judged(self.judge.verdict(part, judgement, why, score, &meta)));
+        let (judgement, why, score) = judge.judge(outcome);
+        self.line.tell(LineEvent::Judged(judge.verdict(subject, judgement, why, score, &meta)));
         let told = clock::now();
 
         alloc::enter(Stage::HandOver);
@@ -179,7 +225,7 @@ impl Inspector<'_> {
         let seen = Seen { part, sequence: meta.sequence, truth: meta.truth, score, judgement, why, laps };
         progress.inspected.records_lost += u64::from(self.seen.enqueue(seen).is_err());
         progress.last = Some(meta);
-        Ok(())
+        Ok(true)
     }
 
     /// Seals after the warm-up, watches the seal, counts to the limit.
@@ -202,11 +248,12 @@ impl Inspector<'_> {
 
     /// A frame that cannot be used still shows a part, which nobody has looked at.
     fn damaged(&mut self, progress: &mut Progress) {
-        if self.every_frame_is_a_part {
+        if matches!(self.framing, Framing::Every | Framing::Triggered) {
             let meta = FrameMeta { captured_at: clock::now(), ..progress.last.unwrap_or_default() };
             let part = progress.part_at(meta.captured_at);
             self.line.tell(LineEvent::Triggered(part));
-            let verdict = self.judge.verdict(part, Judgement::Missed, Why::BadFrame, f32::NAN, &meta);
+            let judge = &self.wardrobe.current().judge;
+            let verdict = judge.verdict(Subject::Part(part), Judgement::Missed, Why::BadFrame, f32::NAN, &meta);
             self.line.tell(LineEvent::Judged(verdict));
         }
     }
@@ -247,6 +294,17 @@ impl Inspector<'_> {
     }
 }
 
+/// The part that is in view in a frame; where none is known yet that may be, waits for as long as one may come to be known.
+fn wait_until_known(expected: &Expected, captured_at: Duration) -> Option<(PartId, RecipeId)> {
+    loop {
+        match expected.look_up(captured_at, clock::now()) {
+            Wanted::Yes(part, recipe) => return Some((part, recipe)),
+            Wanted::No => return None,
+            Wanted::NotYet => std::thread::sleep(Duration::from_millis(1)),
+        }
+    }
+}
+
 /// Writes the frame into the engine's input, whichever type that has.
 pub fn prepare(
     preparer: &mut Preparer,
@@ -273,22 +331,61 @@ impl Judge {
         }
     }
 
-    fn verdict(&self, part: Part, judgement: Judgement, why: Why, score: f32, meta: &FrameMeta) -> Verdict {
+    fn verdict(&self, subject: Subject, judgement: Judgement, why: Why, score: f32, meta: &FrameMeta) -> Verdict {
         Verdict {
-            subject: Subject::Part(part),
+            subject,
             judgement,
             why,
             score: Score(score),
             sequence: meta.sequence,
             model: self.model,
             recipe: self.recipe,
-            captured_at: part.captured_at,
+            captured_at: Micros::from_duration(meta.captured_at),
             decided_at: Micros::from_duration(clock::now()),
         }
     }
 }
 
+/// What judges a frame, and whether the camera had its settings when the frame was taken.
+struct Aimed<'a> {
+    active: &'a mut Active,
+    sees: bool,
+}
+
 impl Progress {
+    /// Which part the frame shows, how the line is to find it, and what judges it; `None` where it shows none.
+    fn aim<'a>(
+        &mut self,
+        framing: &Framing,
+        meta: &FrameMeta,
+        line: &mut LineDesk<'_>,
+        wardrobe: &'a mut Wardrobe<'_>,
+    ) -> Option<(Part, Subject, Aimed<'a>)> {
+        let sees = wardrobe.sees(meta.captured_at);
+        if let Framing::Outside(expected) = framing {
+            let (id, recipe) = wait_until_known(expected, meta.captured_at)?;
+            let part = Part::new(id, Micros::from_duration(meta.captured_at));
+            // A recipe that is gone leaves its parts to the present one, whose verdict the line does not believe.
+            let active = if wardrobe.has(recipe) { wardrobe.of(recipe)? } else { wardrobe.current() };
+            return Some((part, Subject::Frame, Aimed { active, sees }));
+        }
+        match framing {
+            Framing::Every => self.make_up_for_lost(meta, line),
+            Framing::Triggered => self.skip_lost(meta),
+            Framing::Latest | Framing::Outside(_) => {}
+        }
+        let part = self.part_at(meta.captured_at);
+        Some((part, Subject::Part(part), Aimed { active: wardrobe.current(), sees }))
+    }
+
+    /// Parts whose frames were lost at unknown times: their numbers are left out, and the line counts them as missed.
+    fn skip_lost(&mut self, meta: &FrameMeta) {
+        let lost = self.last.map_or(0, |last| meta.sequence.wrapping_sub(last.sequence).wrapping_sub(1));
+        if lost < MOST_LOST {
+            self.next_part = PartId(self.next_part.0 + u64::from(lost));
+        }
+    }
+
     fn part_at(&mut self, captured_at: Duration) -> Part {
         let part = Part::new(self.next_part, Micros::from_duration(captured_at));
         self.next_part = self.next_part.next();
@@ -359,5 +456,7 @@ fn empty() -> Inspected {
         source: SourceStats::default(),
         reopened: 0,
         records_lost: 0,
+        empty_frames: 0,
+        implausible: 0,
     }
 }

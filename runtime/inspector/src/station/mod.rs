@@ -5,33 +5,44 @@
 //! between is this.
 
 pub mod actuator;
+pub mod change;
+pub mod control;
+pub mod expected;
+pub mod field;
 pub mod inspect;
 pub mod open;
+pub mod recipes;
 pub mod record;
+mod scribe;
 pub mod stop;
 pub mod telemetry;
 pub mod verdict_log;
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use jidoka_capture::{FrameSource, SourceConfig};
-use jidoka_line::{EventQueue, Line, LineConfig, Outputs};
+use jidoka_line::blackbox::BlackBox;
+use jidoka_line::{EventQueue, Line, LineConfig, Micros, Outputs};
 use jidoka_models::InspectionModel;
 use jidoka_pins::{Output, Trip};
 use jidoka_prepare::Preparer;
+use jidoka_watchdog::Watchdog;
 
 use crate::alloc::Counts;
 use crate::error::Error;
+use crate::os::mapped::MappedFile;
 use crate::os::realtime::{self, Wish};
 use crate::os::wake::Bell;
-use actuator::{Acted, Actuator};
-use inspect::{Inspected, Inspector, Judge, LineDesk};
+use actuator::{Acted, Actuator, AskQueue, Asks, CommandQueue};
+use change::Changer;
+use field::Field;
+use inspect::{Framing, Inspected, Inspector, Judge, LineDesk};
+use recipes::{Active, OfferQueue, ReturnQueue, Wardrobe};
 use record::{NoteQueue, SeenQueue, Sink};
+use scribe::Scribe;
 use stop::{Reason, Stop};
-
-/// How often the scribe looks for records. Its queues hold several seconds' worth of a fast line.
-const SCRIBE_PERIOD: Duration = Duration::from_millis(20);
 
 /// A station that is opened and checked; its outputs are requested and safe.
 pub struct Station {
@@ -39,8 +50,16 @@ pub struct Station {
     pub source: Box<dyn FrameSource>,
     /// How to open the source again after it has gone.
     pub reopen: Option<SourceConfig>,
-    /// Whether a lost frame is a part without verdict.
-    pub every_frame_is_a_part: bool,
+    /// Which frames show a part.
+    pub framing: Framing,
+    /// The inputs.
+    pub field: Field,
+    /// Prepares other recipes and answers the control socket, where there is any.
+    pub changer: Option<Changer>,
+    /// Armed at start, fed by inspections.
+    pub watchdog: Option<Watchdog>,
+    /// The last events, in memory that outlives the process.
+    pub blackbox: Option<MappedFile>,
     /// Frame to engine input.
     pub preparer: Preparer,
     /// What gives scores.
@@ -89,28 +108,50 @@ impl Station {
     /// As [`Station::run`], with a flag of the caller's and without touching what belongs to the whole process.
     pub fn run_until(self, stop: &Arc<Stop>, bell: &Arc<Bell>, sink: &mut dyn Sink) -> Result<Ended, Error> {
         let (mut events, mut seen, mut notes) = (EventQueue::new(), SeenQueue::new(), NoteQueue::new());
-        let ((events_in, events_out), (seen_in, mut seen_out), (notes_in, mut notes_out)) =
+        let ((events_in, events_out), (seen_in, seen_out), (notes_in, notes_out)) =
             (events.split(), seen.split(), notes.split());
+        let (mut offers, mut returns) = (OfferQueue::new(), ReturnQueue::new());
+        let ((offers_in, offers_out), (returns_in, returns_out)) = (offers.split(), returns.split());
+        let (mut commands, mut asks) = (CommandQueue::new(), AskQueue::new());
+        let ((commands_in, commands_out), (asks_in, asks_out)) = (commands.split(), asks.split());
+        let mut map = self.blackbox;
+        let mut watchdog = self.watchdog;
+        let lives = Arc::new(AtomicU64::new(0));
+        let keep = self.line.stale_after.as_duration();
+        let active = Active { preparer: self.preparer, model: self.model, judge: self.judge, recipe: self.line.recipe };
+        let changer_bell = self.changer.as_ref().map(Changer::bell);
         let actuator = Actuator {
-            line: Line::new(self.line, self.outputs),
+            field: self.field,
+            commands: commands_out,
+            asks: changer_bell.map(|bell| Asks { queue: asks_in, bell }),
+            expected: match &self.framing {
+                Framing::Outside(expected) => Some(Arc::clone(expected)),
+                _ => None,
+            },
+            loop_lives: Arc::clone(&lives),
+            progress: watchdog.as_ref().map(Watchdog::progress),
+            blackbox: map.as_mut().and_then(start_blackbox),
             events: events_out,
             notes: notes_in,
             bell: Arc::clone(bell),
             stop: Arc::clone(stop),
+            line: Line::new(self.line.clone(), self.outputs),
         };
         let inspector = Inspector {
             source: self.source,
             reopen: self.reopen,
-            every_frame_is_a_part: self.every_frame_is_a_part,
-            preparer: self.preparer,
-            model: self.model,
-            judge: self.judge,
-            line: LineDesk { events: events_in, bell: Arc::clone(bell) },
+            framing: self.framing,
+            matching: self.line.matching,
+            wardrobe: Wardrobe::new(Box::new(active), offers_out, returns_in, keep),
+            line: LineDesk { events: events_in, bell: Arc::clone(bell), lives },
             seen: seen_in,
             stop: Arc::clone(stop),
             stop_on_allocation: self.stop_on_allocation,
             limit_frames: self.limit_frames,
         };
+        let changer = self.changer.map(|changer| {
+            changer.connect(offers_in, returns_out, commands_in, asks_out, Arc::clone(bell), Arc::clone(stop))
+        });
         let before = Counts::now();
         let wish = &self.realtime;
         let until = self.limit.map(|limit| crate::os::clock::now() + limit);
@@ -128,36 +169,35 @@ impl Station {
             });
             // Without a loop the actuator has nothing to do; the scope waits for it.
             let inspector = inspector.inspect_err(|_| stop.request(Reason::System)).map_err(refused)?;
-            loop {
-                let finished = actuator.is_finished() && inspector.is_finished();
-                // A thread that ended without a reason has panicked; the other one must not go on alone.
-                if stop.reason().is_none() && (actuator.is_finished() || inspector.is_finished()) {
-                    stop.request(Reason::Panic);
-                }
-                while let Some(seen) = seen_out.dequeue() {
-                    sink.seen(&seen);
-                }
-                while let Some(note) = notes_out.dequeue() {
-                    sink.note(&note);
-                }
-                sink.rest();
-                if finished {
-                    break;
-                }
-                if until.is_some_and(|until| crate::os::clock::now() >= until) {
-                    stop.request(Reason::Done);
-                }
-                std::thread::sleep(SCRIBE_PERIOD);
+            if let Some(changer) = changer {
+                let spawned =
+                    std::thread::Builder::new().name("control".into()).spawn_scoped(scope, move || changer.run());
+                spawned.inspect_err(|_| stop.request(Reason::System)).map_err(refused)?;
             }
+            let scribe = Scribe { seen: seen_out, notes: notes_out, stop, until };
+            scribe.run(sink, watchdog.as_mut(), || [actuator.is_finished(), inspector.is_finished()]);
             // A panic's message has been printed by the hook, and the outputs are safe; what is left is to say so.
             let (inspected, acted) = (inspector.join().ok(), actuator.join().ok());
             if inspected.is_none() || acted.is_none() {
                 stop.request(Reason::Panic);
             }
+            // After anything but an orderly end it stays armed: whoever restarts the station takes it over, or the board resets.
+            if matches!(stop.reason(), Some(Reason::Done | Reason::Signal))
+                && let Some(watchdog) = watchdog.take()
+            {
+                watchdog.stop();
+            }
             let allocations = Counts::now().since(&before);
             Ok(Ended { reason: stop.reason().unwrap_or(Reason::Done), inspected, acted, allocations })
         })
     }
+}
+
+/// Begins to write into the black box. Its size was chosen to hold one.
+fn start_blackbox(map: &mut MappedFile) -> Option<BlackBox<'_>> {
+    let mut blackbox = BlackBox::new(map.as_mut_slice()).ok()?;
+    blackbox.start(Micros::from_duration(crate::os::clock::now()), u64::from(std::process::id()));
+    Some(blackbox)
 }
 
 #[cfg(test)]

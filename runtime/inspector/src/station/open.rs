@@ -3,48 +3,219 @@
 use std::path::Path;
 
 use jidoka_capture::{FrameSource, Geometry, Keep, Roi, SourceConfig, SyntheticConfig};
-use jidoka_line::policy::{Limits, Policy};
+use jidoka_line::policy::{AreaLimit, Limits, Policy, RegionLimit, Rework};
 use jidoka_line::{
-    Deadlines, LineConfig, ModelDigest, Outputs, Polarity, Recipe, RecipeId, RejectLimits, Signal, Span, Wire,
+    Deadlines, EjectorId, LineConfig, Matching, ModelDigest, Outputs, Polarity, Recipe, RecipeId, RejectLimits, Signal,
+    Span, Strobe, Wire,
 };
 use jidoka_models::{InspectionModel, LoadOptions};
 use jidoka_pins::{Gpio, Output, OutputSpec, PinState, SimChip, Trip};
 use jidoka_prepare::{Channels, Filter, Fit, Preparer, Spec};
 
 use super::Station;
-use super::inspect::Judge;
-use crate::config::{Backend, Config, Limit, ModelChoice, Reject, WireChoice};
+use super::change::Changer;
+use super::control::Socket;
+use super::expected::Expected;
+use super::field::Field;
+use super::inspect::{Framing, Judge};
+use super::recipes::{Active, Known, Registry};
+use crate::config::{Backend, Config, Limit, ModelChoice, RecipeChoice, Reject, Source, WireChoice};
 use crate::error::Error;
 use crate::os::clock;
+use crate::os::mapped::MappedFile;
 
 /// How many edges a simulated chip remembers.
 const SIM_EDGES: usize = 1 << 16;
 
+/// A station, and what its commands need of it besides.
+pub struct Opened {
+    /// The station.
+    pub station: Station,
+    /// Its outputs, where they are on a chip in memory.
+    pub chip: Option<SimChip>,
+    /// What is known of its recipes.
+    pub registry: Registry,
+}
+
 /// Opens all that `config` names, in the order in which a fault is cheapest to find: model, camera, pins.
-pub fn station(config: &Config) -> Result<(Station, Option<SimChip>), Error> {
+pub fn station(config: &Config) -> Result<Opened, Error> {
     let model = model(&config.model)?;
     let source = jidoka_capture::open(&config.camera.source)?;
     log::info!("camera: {}", source.describe());
-    let preparer = Preparer::new(&spec(&model, source.geometry(), config.camera.roi))?;
-    let judge = judge(&model, config.model.limit)?;
+    let geometry = source.geometry();
+    let (active, known) = dress(config, 0, model, geometry)?;
+    let registry = Registry::default();
+    registry.set(active.recipe.id, known);
     let (gpio, chip) = gpio(config)?;
+    // Inputs before outputs: a sensor that cannot be read is found before anything is driven.
+    let field = Field::open(config, &gpio)?;
+    let blackbox = blackbox(config)?;
+    let socket = config.station.control.as_deref().map(|name| Socket::open(name, config.trigger.source)).transpose()?;
+    let changes = socket.is_some() || !config.inputs.select.is_empty();
+    let changer = changes.then(|| Changer::new(config, geometry, registry.clone(), socket)).transpose()?;
     let (outputs, trip) = outputs(&gpio, &config.outputs.wires)?;
+    // Last: from here on it bites.
+    let watchdog = jidoka_watchdog::Watchdog::start(&jidoka_watchdog::Options { device: config.watchdog.clone() })?;
+    let Active { preparer, model, judge, recipe } = active;
     let station = Station {
-        every_frame_is_a_part: every_frame_is_a_part(&config.camera.source),
+        framing: framing(config),
         source,
         reopen: matches!(config.camera.source, SourceConfig::V4l2(_)).then(|| config.camera.source.clone()),
         preparer,
         model,
         judge,
-        line: line(&config.reject, config.camera.timeout),
+        line: line_of(config, recipe),
         outputs,
         trip,
+        field,
+        changer,
+        watchdog: Some(watchdog),
+        blackbox,
         realtime: config.station.realtime.clone(),
         stop_on_allocation: config.station.stop_on_allocation,
         limit_frames: None,
         limit: None,
     };
-    Ok((station, chip))
+    Ok(Opened { station, chip, registry })
+}
+
+/// Loads and checks all that the recipe at `place` needs in the loop.
+pub fn active(config: &Config, place: usize, geometry: Geometry) -> Result<(Active, Known), Error> {
+    dress(config, place, model(&config.recipes[place].model)?, geometry)
+}
+
+fn dress(config: &Config, place: usize, model: InspectionModel, geometry: Geometry) -> Result<(Active, Known), Error> {
+    let choice = &config.recipes[place];
+    let spec = spec(&model, geometry, choice.roi);
+    let threshold = threshold_of(&model, choice.model.limit)?;
+    let id = RecipeId(place as u16 + 1);
+    let judge = Judge { policy: policy(&model, choice, &spec, threshold)?, model: digest(model.sha256()), recipe: id };
+    let known = Known {
+        name: choice.name.clone(),
+        model: choice.model.path.file_name().unwrap_or_default().to_string_lossy().into_owned(),
+        sha256: model.sha256().to_owned(),
+        threshold,
+    };
+    let recipe = line_recipe(config, choice, id)?;
+    Ok((Active { preparer: Preparer::new(&spec)?, model, judge, recipe }, known))
+}
+
+/// What the line needs to know of a recipe.
+fn line_recipe(config: &Config, choice: &RecipeChoice, id: RecipeId) -> Result<Recipe, Error> {
+    let mut recipe = Recipe::new(id, choice.reject.slot);
+    for (number, other) in (1..).zip(&choice.others) {
+        if let Some(other) = other {
+            recipe = recipe
+                .with_ejector(EjectorId(number), other.slot)
+                .map_err(|error| Error::Usage(format!("{}: recipe {}: {error}", config.file, choice.name)))?;
+        }
+    }
+    let delay = config.trigger.delay;
+    recipe.strobe = config.trigger.strobe.map(|strobe| Strobe { delay, lead: strobe.lead, width: strobe.width });
+    Ok(recipe)
+}
+
+/// Scores and maps to judgements, as the recipe says.
+fn policy(model: &InspectionModel, choice: &RecipeChoice, spec: &Spec, threshold: f64) -> Result<Policy, Error> {
+    let wrong = |error: String| Error::Usage(format!("recipe {}: {}: {error}", choice.name, model.name()));
+    let rules = &choice.policy;
+    let map = model.map_size();
+    if map.is_none() && (rules.area_pixels.is_some() || !rules.regions.is_empty()) {
+        let what = "[policy] area_pixels and regions need an anomaly map, and the model has none";
+        return Err(wrong(format!("{what}\n  expected: a model with an anomaly_map output, or a threshold alone")));
+    }
+    let mut limits = Limits::threshold(just_above(threshold));
+    limits.hysteresis = rules.hysteresis;
+    limits.rework = rules.rework_from.map(|from| Rework { from, ejector: rules.rework_to });
+    limits.area = rules.area_pixels.zip(rules.area_level).map(|(pixels, level)| AreaLimit { pixels, level });
+    for row in &rules.regions {
+        let region = region(row, map.unwrap_or_default(), spec).map_err(wrong)?;
+        // The configuration has refused more than fit.
+        let _ = limits.regions.push(region);
+    }
+    Policy::new(limits).map_err(|error| wrong(format!("{error}\n  try: another threshold, or other [policy] limits")))
+}
+
+/// A rectangle of the frame as one of the anomaly map; partly covered map pixels belong to it.
+fn region(row: &[f64; 5], map: (usize, usize), spec: &Spec) -> Result<RegionLimit, String> {
+    let [x, y, width, height, level] = *row;
+    let whole = Roi { x: 0, y: 0, width: spec.source.width, height: spec.source.height };
+    let roi = spec.roi.unwrap_or(whole);
+    if spec.fit != Fit::Stretch {
+        return Err("[policy] regions need a model whose input is the whole region, stretched".into());
+    }
+    let along = |from: f64, length: f64, start: u32, side: u32, pixels: usize| {
+        let scale = pixels as f64 / f64::from(side);
+        let (first, last) = ((from - f64::from(start)) * scale, (from + length - f64::from(start)) * scale);
+        let inside = length > 0.0 && from >= f64::from(start) && from + length <= f64::from(start + side);
+        inside.then(|| (first.floor() as u32, last.ceil() as u32 - first.floor() as u32))
+    };
+    let sides = along(x, width, roi.x, roi.width, map.0).zip(along(y, height, roi.y, roi.height, map.1));
+    let Some(((x, width), (y, height))) = sides else {
+        return Err(format!(
+            "[policy] regions: {x}, {y}, {width} x {height} is not within the inspected region\n  expected: within {}, {}, {} x {}",
+            roi.x, roi.y, roi.width, roi.height
+        ));
+    };
+    Ok(RegionLimit { x, y, width, height, level: level as f32 })
+}
+
+/// The memory of the black box, where one is wanted.
+fn blackbox(config: &Config) -> Result<Option<MappedFile>, Error> {
+    let Some(path) = &config.station.blackbox else { return Ok(None) };
+    let bytes = jidoka_line::blackbox::bytes_for(config.station.blackbox_records as usize);
+    let map = MappedFile::open(path, bytes).map_err(|error| Error::file(path, "map the black box", error))?;
+    Ok(Some(map))
+}
+
+/// Which frames show a part.
+fn framing(config: &Config) -> Framing {
+    let trigger = &config.trigger;
+    match trigger.source {
+        Source::Frames if every_frame_is_a_part(&config.camera.source) => Framing::Every,
+        Source::Frames => Framing::Latest,
+        Source::Camera => Framing::Triggered,
+        Source::Sensor | Source::Encoder | Source::Software => {
+            Framing::Outside(std::sync::Arc::new(Expected::new(trigger.frame_tolerance, trigger.debounce)))
+        }
+    }
+}
+
+/// How the line runs, from the whole of a configuration.
+fn line_of(config: &Config, recipe: Recipe) -> LineConfig {
+    let (trigger, reject, policy) = (&config.trigger, &config.reject, &config.line_policy);
+    let base = line(reject, config.camera.timeout);
+    let way = Span::from_micros(reject.delay_us);
+    // Where the station exposes the part itself, the line knows when; otherwise the delay leads from the trigger to it.
+    let delay = if trigger.strobe.is_some() { 0 } else { trigger.delay.unsigned_abs() };
+    let deadlines = config.deadlines;
+    LineConfig {
+        recipe,
+        wiring: config.outputs.wiring,
+        quorum: policy.quorum,
+        stale_after: policy.stale.unwrap_or(way),
+        result_hold: config.outputs.result_hold,
+        matching: Matching {
+            offset: Span::from_micros(delay) + trigger.frame_offset,
+            tolerance: trigger.frame_tolerance,
+            check_sequence: trigger.check_sequence,
+            arrives_within: trigger.arrives_within,
+        },
+        least_interval: trigger.least_interval,
+        limits: RejectLimits { rate: config.alarms.rate, ..base.limits },
+        stop_on: config.alarms.stop_on,
+        longest_on: reject.longest_on_us.map(Span::from_micros),
+        deadlines: Deadlines {
+            // A camera that waits for its trigger owes no frame.
+            frame: if trigger.source == Source::Camera { Span::MAX } else { base.deadlines.frame },
+            inference: deadlines.inference.unwrap_or(way),
+            actuation: deadlines.actuation.unwrap_or(way),
+            backoff: deadlines.backoff,
+            backoff_most: deadlines.backoff_most,
+        },
+        free_running: trigger.source == Source::Frames,
+        golden: policy.golden.clone(),
+    }
 }
 
 /// Loads a model and verifies its golden check.
@@ -137,7 +308,8 @@ pub fn gpio(config: &Config) -> Result<(Gpio, Option<SimChip>), Error> {
             Ok((Gpio::open(&jidoka_pins::Options { consumer, ..jidoka_pins::Options::default() })?, None))
         }
         Backend::Sim => {
-            let names: Vec<&str> = config.outputs.wires.iter().map(|wire| line_name(&wire.address)).collect();
+            let outputs = config.outputs.wires.iter().map(|wire| line_name(&wire.address));
+            let names: Vec<&str> = outputs.chain(config.inputs.lines().map(|wire| line_name(&wire.address))).collect();
             let chip = sim_chip(&names);
             Ok((Gpio::simulated(std::slice::from_ref(&chip)), Some(chip)))
         }
@@ -158,7 +330,11 @@ pub fn line_name(address: &str) -> &str {
 pub fn outputs(gpio: &Gpio, wires: &[WireChoice]) -> Result<(Outputs<Output>, Trip), Error> {
     let specs: Vec<OutputSpec> = wires
         .iter()
-        .map(|wire| OutputSpec { active_low: wire.active_low, safe: PinState::Low, ..OutputSpec::new(&wire.address) })
+        .map(|wire| OutputSpec {
+            active_low: wire.active_low,
+            safe: if wire.safe_on { PinState::High } else { PinState::Low },
+            ..OutputSpec::new(&wire.address)
+        })
         .collect();
     let pins = gpio.outputs(&specs)?;
     let trip = Trip::over(&pins);
@@ -166,7 +342,8 @@ pub fn outputs(gpio: &Gpio, wires: &[WireChoice]) -> Result<(Outputs<Output>, Tr
     for (wire, pin) in wires.iter().zip(pins) {
         if let Some(signal) = Signal::ALL.into_iter().find(|signal| signal.name() == wire.signal) {
             // Active-low is undone by the pin, so to the line every signal is active high.
-            outputs = outputs.wire(signal, Wire::new(pin, Polarity::ActiveHigh));
+            let polarity = Polarity::ActiveHigh;
+            outputs = outputs.wire(signal, Wire { pin, polarity, on_when_safe: wire.safe_on });
         }
     }
     Ok((outputs, trip))

@@ -24,8 +24,10 @@ pub enum Reason {
     Allocation = 3,
     /// The operating system refused something the actuator cannot do without.
     System = 4,
+    /// The inputs cannot be read any more: parts would come unseen.
+    Inputs = 5,
     /// A thread panicked.
-    Panic = 5,
+    Panic = 6,
 }
 
 impl Reason {
@@ -36,12 +38,13 @@ impl Reason {
             Reason::Signal => "a signal asked for it",
             Reason::Allocation => "the sealed loop allocated, and on_allocation = \"stop\"",
             Reason::System => "the system refused what the actuator needs",
+            Reason::Inputs => "the inputs cannot be read any more",
             Reason::Panic => "a thread panicked; the message is above",
         }
     }
 
     fn from_u8(value: u8) -> Option<Reason> {
-        [Reason::Done, Reason::Signal, Reason::Allocation, Reason::System, Reason::Panic]
+        [Reason::Done, Reason::Signal, Reason::Allocation, Reason::System, Reason::Inputs, Reason::Panic]
             .into_iter()
             .find(|reason| *reason as u8 == value)
     }

@@ -3,16 +3,16 @@
 //! The scribe's thread writes it, not the loop: a record is a few dozen stores, but the loop's time is its own.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::time::Duration;
 
 use jidoka_line::alarm::Alarm;
-use jidoka_line::{Departure, Mode, Note, Outcome, PartId, What};
+use jidoka_line::{Departure, Mode, Note, Outcome, PartId, RecipeId, What};
 use jidoka_telemetry::{
     EventKind, EventRecord, Name, StageTimes, State, Status, Verdict, VerdictRecord, Writer, monotonic_us, unix_us,
 };
 
 use super::Ended;
+use super::recipes::{Known, Registry};
 use super::record::{Seen, Sink};
 use crate::alloc::Counts;
 use crate::error::Error;
@@ -31,19 +31,21 @@ const STATUS_PERIOD_US: u64 = 200_000;
 pub struct About<'a> {
     /// The station.
     pub station: &'a str,
-    /// The model's file.
-    pub model: &'a Path,
-    /// Its sha256, in hexadecimal.
-    pub sha256: &'a str,
-    /// The threshold in use.
-    pub threshold: f64,
+    /// What is known of its recipes; it starts with the first.
+    pub registry: &'a Registry,
+    /// By how many micrometres the belt moves in a microsecond at its fastest, where the line tracks by distance.
+    pub um_per_us: Option<f64>,
 }
 
 /// The writing end of the ring, fed as a sink.
 pub struct Telemetry {
     writer: Writer,
     status: Status,
-    digest: [u8; 32],
+    registry: Registry,
+    /// Recipes that were met, so that the registry is asked once for each.
+    met: BTreeMap<u16, (Known, [u8; 32])>,
+    um_per_us: Option<f64>,
+    lateness: Times,
     pending: BTreeMap<PartId, Seen>,
     latency: Times,
     sequence: u64,
@@ -60,20 +62,19 @@ impl Telemetry {
 
     /// Writes to an open ring.
     pub fn new(writer: Writer, about: &About<'_>) -> Telemetry {
-        let model = about.model.file_name().unwrap_or_default().to_string_lossy();
         let status = Status {
             state: State::Starting.code(),
             started_unix_us: unix_us(),
-            threshold: about.threshold as f32,
             station: Name::new(about.station),
-            recipe: Name::new("1"),
-            model: Name::new(&model),
             ..Status::default()
         };
         let mut telemetry = Telemetry {
             writer,
             status,
-            digest: digest(about.sha256),
+            registry: about.registry.clone(),
+            met: BTreeMap::new(),
+            um_per_us: about.um_per_us,
+            lateness: Times::new(),
             pending: BTreeMap::new(),
             latency: Times::new(),
             sequence: 0,
@@ -81,7 +82,7 @@ impl Telemetry {
             since_last: 0,
         };
         telemetry.event(monotonic_us(), EventKind::Started, 0, about.station, "");
-        telemetry.event(monotonic_us(), EventKind::ModelLoaded, 0, &model, "");
+        telemetry.show_recipe(RecipeId(1), monotonic_us());
         telemetry.write_status();
         telemetry
     }
@@ -95,6 +96,26 @@ impl Telemetry {
         self.status.state = State::Stopped.code();
         self.event(monotonic_us(), EventKind::Stopped, 0, "", ended.reason.describe());
         self.write_status();
+    }
+
+    /// What is known of a recipe, with its model's digest.
+    fn known(&mut self, id: RecipeId) -> (Known, [u8; 32]) {
+        if let Some(met) = self.met.get(&id.0) {
+            return met.clone();
+        }
+        let Some(known) = self.registry.get(id) else { return Default::default() };
+        let met = (known.clone(), digest(&known.sha256));
+        self.met.insert(id.0, met.clone());
+        met
+    }
+
+    /// From now on this recipe is in use.
+    fn show_recipe(&mut self, id: RecipeId, at_us: u64) {
+        let (known, _) = self.known(id);
+        self.status.recipe = Name::new(&known.name);
+        self.status.model = Name::new(&known.model);
+        self.status.threshold = known.threshold as f32;
+        self.event(at_us, EventKind::ModelLoaded, 0, &known.model, &known.name);
     }
 
     fn event(&mut self, at_us: u64, kind: EventKind, value: i64, subject: &str, detail: &str) {
@@ -124,6 +145,7 @@ impl Telemetry {
         self.status.consecutive_rejects =
             if verdict == Verdict::Pass { 0 } else { self.status.consecutive_rejects.saturating_add(1) };
         let seen = self.pending.remove(&left.part.id);
+        let (known, model_digest) = self.known(left.recipe);
         let decided_at_us = left.evidence.map_or(at_us, |evidence| evidence.decided_at.as_u64());
         self.sequence += 1;
         self.writer.verdict(&VerdictRecord {
@@ -134,12 +156,12 @@ impl Telemetry {
             decided_unix_us: wall_time_of(decided_at_us),
             verdict: verdict.code(),
             score: left.evidence.map_or(f32::NAN, |evidence| evidence.score.0),
-            threshold: self.status.threshold,
+            threshold: known.threshold as f32,
             frame: left.evidence.map_or(0, |evidence| evidence.sequence),
             stages: seen.map(|seen| stage_times(&seen)).unwrap_or_default(),
             allocations: std::mem::take(&mut self.since_last),
-            model_digest: self.digest,
-            recipe: self.status.recipe,
+            model_digest,
+            recipe: Name::new(&known.name),
             ..VerdictRecord::default()
         });
     }
@@ -155,6 +177,10 @@ impl Telemetry {
         self.status.p50_us = latency.p50_us as u32;
         self.status.p99_us = latency.p99_us as u32;
         self.status.max_us = latency.max_us as u32;
+        let lateness = self.lateness.summary();
+        self.status.edge_late_p50_us = lateness.p50_us as u32;
+        self.status.edge_late_p99_us = lateness.p99_us as u32;
+        self.status.edge_late_max_us = lateness.max_us as u32;
         self.writer.status(&self.status);
     }
 }
@@ -199,11 +225,20 @@ impl Sink for Telemetry {
                 self.status.state = state.code();
             }
             What::Recipe(recipe) => {
-                self.status.recipe = Name::new(&recipe.0.to_string());
-                self.event(at_us, EventKind::RecipeChanged, i64::from(recipe.0), "", "");
+                let (known, _) = self.known(recipe);
+                self.event(at_us, EventKind::RecipeChanged, i64::from(recipe.0), &known.name, "");
+                self.show_recipe(recipe, at_us);
             }
             What::PinFailed(signal) => self.event(at_us, EventKind::LineFault, 0, signal.name(), ""),
-            What::PulseOn { .. } | What::PulseOff { .. } => {}
+            What::PulseOn { late, .. } => {
+                let late = late.max(0) as f64;
+                if self.lateness.count() >= WINDOW_PARTS {
+                    self.lateness.clear();
+                }
+                // Along the belt it is at least so long: the belt may have been slower.
+                self.lateness.add(Duration::from_micros((late / self.um_per_us.unwrap_or(1.0)) as u64));
+            }
+            What::PulseOff { .. } => {}
         }
     }
 

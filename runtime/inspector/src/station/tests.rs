@@ -1,5 +1,7 @@
 //! The station as a whole, on a scripted camera, a tiny model and a chip in memory.
 
+mod machine;
+
 use super::*;
 use jidoka_capture::{FrameFault, FrameMeta, FrameView, Geometry, Lease, PixelFormat, SourceStats};
 use jidoka_engine::onnx::{
@@ -61,7 +63,8 @@ impl FrameSource for Script {
             Do::Panic => panic!("scripted"),
             Do::Stop => self.stop.request(Reason::Signal),
             Do::AwaitPulse => {
-                while self.chip.level("reject") != Some(PinState::High) {
+                // By the record: on a busy machine the pulse may be over before this thread looks.
+                while self.chip.edges_of("reject").iter().all(|edge| edge.level != PinState::High) {
                     std::thread::yield_now();
                 }
             }
@@ -127,7 +130,7 @@ impl Outcomes {
 fn check(script: &[Do], stop_on_allocation: bool) -> Outcomes {
     let chip = open::sim_chip(&LINES);
     let gpio = Gpio::simulated(std::slice::from_ref(&chip));
-    let wires = LINES.map(|line| WireChoice { signal: line, address: line.into(), active_low: false });
+    let wires = LINES.map(|line| WireChoice { signal: line, address: line.into(), ..WireChoice::default() });
     let (outputs, trip) = open::outputs(&gpio, &wires).expect("the lines are free");
     let bell = Arc::new(Bell::new().expect("eventfd"));
     let stop = Stop::new(Arc::clone(&bell));
@@ -148,13 +151,19 @@ fn check(script: &[Do], stop_on_allocation: bool) -> Outcomes {
         pulse_us: timing.pulse.as_micros(),
         pitch_us: timing.pitch.as_micros(),
         alarm_after: 0,
+        confirm: false,
+        longest_on_us: None,
     };
     let station = Station {
         preparer: Preparer::new(&open::spec(&model, source.geometry(), None)).expect("a plan"),
         judge: open::judge(&model, crate::config::Limit::Score(0.5)).expect("a threshold"),
         source: Box::new(source),
         reopen: None,
-        every_frame_is_a_part: true,
+        framing: Framing::Every,
+        field: Field::none(),
+        changer: None,
+        watchdog: None,
+        blackbox: None,
         model,
         line: open::line(&reject, Duration::from_secs(60)),
         outputs,

@@ -3,9 +3,10 @@
 //! | event | members |
 //! |---|---|
 //! | `start` | `station`, `model`, `threshold`, `at_us` |
-//! | `part` | `part`, `sequence`, `verdict` (`pass`, `reject`, `missed`), `why`, `score`, `captured_us`, `decided_us`, `pulse`, `judged` (why the loop decided, where the line overruled it), times of the stages |
+//! | `part` | `part`, `recipe`, `sequence`, `verdict` (`pass`, `reject`, `missed`), `why`, `score`, `captured_us`, `decided_us`, `pulse`, `judged` (why the loop decided, where the line overruled it), times of the stages |
 //! | `pulse_on` | `pulse`, `part`, `ejector`, `at_us`, `delay_us` (from the part's exposure), `late_us` |
 //! | `pulse_off` | `pulse`, `ejector`, `at_us`, `width_us` |
+//! | `recipe` | `recipe` (its name), `at_us`: triggers belong to it from here on |
 //! | `lost` | `first`, `count`: parts whose trigger was lost between the threads |
 //! | `alarm`, `acknowledged`, `mode`, `pin_failed` | what the name says, and `at_us` |
 //! | `end` | `reason` and the counts |
@@ -16,10 +17,11 @@
 use std::collections::BTreeMap;
 use std::io::Write;
 
-use jidoka_line::{Departure, Mode, Note, Outcome, PartId, PulseId, What, Why};
+use jidoka_line::{Departure, Mode, Note, Outcome, PartId, PulseId, RecipeId, What, Why};
 use serde_json::{Value, json};
 
 use super::Ended;
+use super::recipes::Registry;
 use super::record::{Seen, Sink};
 
 /// Parts whose times are remembered until they leave; more than can be in flight.
@@ -30,6 +32,7 @@ const MOST_PENDING: usize = 1024;
 pub struct VerdictLog {
     out: Box<dyn Write>,
     name: String,
+    registry: Registry,
     pending: BTreeMap<PartId, Seen>,
     on_since: BTreeMap<PulseId, u64>,
     failed: bool,
@@ -38,9 +41,9 @@ pub struct VerdictLog {
 }
 
 impl VerdictLog {
-    /// A log to `out`, which complaints call `name`.
-    pub fn new(out: Box<dyn Write>, name: String) -> VerdictLog {
-        VerdictLog { out, name, pending: BTreeMap::new(), on_since: BTreeMap::new(), failed: false, lost: 0 }
+    /// A log to `out`, which complaints call `name`, of the recipes in `registry`.
+    pub fn new(out: Box<dyn Write>, name: String, registry: Registry) -> VerdictLog {
+        VerdictLog { out, name, registry, pending: BTreeMap::new(), on_since: BTreeMap::new(), failed: false, lost: 0 }
     }
 
     /// Writes one line.
@@ -61,6 +64,11 @@ impl VerdictLog {
         }
     }
 
+    /// A recipe's name, or its number where nothing is known of it.
+    fn recipe(&self, id: RecipeId) -> String {
+        self.registry.get(id).map_or_else(|| id.0.to_string(), |known| known.name)
+    }
+
     fn part(&mut self, left: &Departure) -> Value {
         let seen = self.pending.remove(&left.part.id);
         let (verdict, pulse) = match left.outcome {
@@ -74,6 +82,7 @@ impl VerdictLog {
             "part": left.part.id.0,
             "verdict": verdict,
             "why": why_word(left.why),
+            "recipe": self.recipe(left.recipe),
             "captured_us": left.part.captured_at.as_u64(),
         });
         if let Some(pulse) = pulse {
@@ -110,6 +119,8 @@ impl VerdictLog {
             value["frames_lost"] = inspected.source.lost.into();
             value["reopened"] = inspected.reopened.into();
             value["page_faults"] = inspected.page_faults.into();
+            value["frames_without_part"] = inspected.empty_frames.into();
+            value["frames_implausible"] = inspected.implausible.into();
         }
         if let Some(acted) = &ended.acted {
             let counters = &acted.counters;
@@ -119,6 +130,15 @@ impl VerdictLog {
             value["missed"] = counters.missed.into();
             value["pulses"] = counters.pulses.into();
             value["lateness"] = json!(acted.lateness.summary());
+            value["mismatched"] = counters.mismatched.into();
+            value["orphaned"] = counters.orphaned.into();
+            value["stale"] = counters.stale.into();
+            value["late"] = counters.late.into();
+            value["too_close"] = counters.too_close.into();
+            value["edges_in"] = acted.field.edges.into();
+            value["edges_lost"] = acted.field.lost.into();
+            value["bounces"] = (acted.field.bounces + acted.field.held_off).into();
+            value["encoder_illegal"] = acted.field.illegal.into();
             value["records_lost"] =
                 (acted.notes_lost + ended.inspected.as_ref().map_or(0, |inspected| inspected.records_lost)).into();
         }
@@ -165,7 +185,11 @@ impl Sink for VerdictLog {
                 log::info!("the line is {}", mode_word(mode));
                 json!({ "event": "mode", "mode": mode_word(mode), "at_us": at_us })
             }
-            What::Recipe(recipe) => json!({ "event": "recipe", "recipe": recipe.0, "at_us": at_us }),
+            What::Recipe(recipe) => {
+                let recipe = self.recipe(recipe);
+                log::info!("recipe {recipe}");
+                json!({ "event": "recipe", "recipe": recipe, "at_us": at_us })
+            }
             What::PinFailed(signal) => {
                 log::error!("the pin of {} could not be set", signal.name());
                 json!({ "event": "pin_failed", "signal": signal.name(), "at_us": at_us })

@@ -25,13 +25,13 @@ fn render(folder: &Path, first_part: u32, count: u32, defect_rate: f64) -> usize
 }
 
 /// Teaches a small model, the same for every test here, in `folder`.
-fn teach(folder: &Path) -> Value {
+pub fn teach(folder: &Path) -> Value {
     render(&folder.join("good"), 0, 12, 0.0);
     let arguments = ["teach", "--good", "good", "--out", "m.onnx", "--size", "128", "--bank", "64", "--json"];
     json_lines(&check(folder, &arguments, 0).stdout).remove(0)
 }
 
-fn station(folder: &Path, more: &str) {
+pub fn station(folder: &Path, more: &str) {
     let text = format!(
         r#"
 [station]

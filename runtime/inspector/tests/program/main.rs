@@ -2,4 +2,5 @@
 
 mod common;
 mod flow;
+mod line;
 mod refusals;

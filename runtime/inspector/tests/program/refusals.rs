@@ -94,5 +94,5 @@ fn the_text_alone_can_be_checked_where_the_devices_are_not() {
     let folder = tempfile::tempdir().expect("a folder");
     std::fs::write(folder.path().join("good.toml"), STATION).expect("writes");
     let out = text(&check(folder.path(), &["check", "good.toml", "--text-only"], 0).stdout);
-    assert!(out.contains("400 ms after the exposure, 20 ms long, parts 50 ms apart"), "{out}");
+    assert!(out.contains("acts 400 ms after the trigger, for 20 ms; parts 50 ms apart"), "{out}");
 }

@@ -3,8 +3,10 @@
 use crate::alarm::{Alarms, Deadlines, RejectLimits};
 use crate::golden::GoldenPlan;
 use crate::outputs::Wiring;
+use crate::part::PartId;
 use crate::recipe::Recipe;
 use crate::time::{Micros, Span};
+use crate::verdict::RecipeId;
 
 /// How the line runs.
 #[derive(Clone, Debug)]
@@ -21,6 +23,8 @@ pub struct LineConfig {
     pub result_hold: Span,
     /// How a frame is matched to a part that a sensor triggered.
     pub matching: Matching,
+    /// Two parts triggered in less than this are both rejected; zero to leave it unchecked.
+    pub least_interval: Span,
     /// When counts of rejects raise an alarm.
     pub limits: RejectLimits,
     /// Alarms that assert Line-stop (and take Ready away) until acknowledged.
@@ -45,6 +49,7 @@ impl LineConfig {
             stale_after: Span::from_millis(1_000),
             result_hold: Span::from_millis(20),
             matching: Matching::default(),
+            least_interval: Span::ZERO,
             limits: RejectLimits::default(),
             stop_on: Alarms::NONE,
             longest_on: None,
@@ -73,7 +78,7 @@ impl Default for Quorum {
 /// How a frame is matched to the part that was in view.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Matching {
-    /// From the trigger to the frame's timestamp.
+    /// From the trigger (where the line lights or exposes the part itself: from the exposure) to the frame's timestamp.
     pub offset: Span,
     /// By how much that may be off.
     pub tolerance: Span,
@@ -98,6 +103,17 @@ impl Matching {
     pub fn is_plausible(&self, captured_at: Micros, arrived_at: Micros) -> bool {
         captured_at <= arrived_at && arrived_at.since(captured_at) <= self.arrives_within
     }
+}
+
+/// A part whose frame may come.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct FrameDue {
+    /// The part.
+    pub part: PartId,
+    /// The recipe that it was triggered under, and has to be judged by.
+    pub recipe: RecipeId,
+    /// The timestamp that its frame must bear, give or take the tolerance.
+    pub at: Micros,
 }
 
 /// What happened so far. `triggered == passed + rejected + missed + in flight`, always.

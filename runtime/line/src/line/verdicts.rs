@@ -2,7 +2,7 @@
 
 use embedded_hal::digital::OutputPin;
 
-use super::{Line, Mode, Shown};
+use super::{FrameDue, Line, Mode, Shown};
 use crate::alarm::Alarm;
 use crate::event::Evidence;
 use crate::golden::Step;
@@ -69,13 +69,27 @@ impl<P: OutputPin> Line<P> {
 
     /// The part whose expected frame time is nearest to `captured_at`, within the tolerance.
     fn in_view(&self, captured_at: Micros) -> Option<usize> {
-        let off_by = |record: &Record| match (record.lit_at, self.recipe.strobe) {
-            (Some(lit_at), Some(strobe)) => captured_at.distance(lit_at + strobe.lead),
-            _ => captured_at.distance(record.part.captured_at + self.config.matching.offset),
-        };
-        let candidates = self.table.iter().enumerate().map(|(index, record)| (off_by(record), index));
-        let (off, index) = candidates.min()?;
+        let off_by = |record: &Record| self.frame_due(record).map(|due| captured_at.distance(due));
+        let candidates = self.table.iter().enumerate();
+        let (off, index) = candidates.filter_map(|(index, record)| Some((off_by(record)?, index))).min()?;
         (off <= self.config.matching.tolerance).then_some(index)
+    }
+
+    /// The time that the part's frame must bear; `None` while the part has not been exposed yet.
+    fn frame_due(&self, record: &Record) -> Option<Micros> {
+        let exposed_at = match self.recipe.strobe {
+            Some(strobe) => record.lit_at? + strobe.lead,
+            None => record.part.captured_at,
+        };
+        Some(exposed_at + self.config.matching.offset)
+    }
+
+    /// The parts whose frame may come, each with the time that it must bear.
+    pub fn frames_due(&self) -> impl Iterator<Item = FrameDue> {
+        self.table.iter().filter_map(|record| {
+            let at = self.frame_due(record)?;
+            Some(FrameDue { part: record.part.id, recipe: record.recipe, at })
+        })
     }
 
     /// What the verdict may count as, whatever it says.

@@ -141,11 +141,39 @@ fn the_light_leads_the_camera_and_both_end_together() {
         config.matching.tolerance = ms(1);
     });
     rig.trigger(0, 0);
-    rig.event(40, |line, now| line.on_verdict(frame(1, 12), now));
+    rig.event(40, |line, now| line.on_verdict(frame(1, 17), now));
     rig.run_to(1_000_000);
     assert_eq!(rig.pulses(Signal::Strobe), [(10, 15)]);
     assert_eq!(rig.pulses(Signal::CameraTrigger), [(12, 15)]);
-    assert_eq!(rig.outcomes(), [(0, 'p', Why::Good)], "the frame is expected when the camera was triggered");
+    assert_eq!(rig.outcomes(), [(0, 'p', Why::Good)], "the frame is expected 5 ms after the exposure");
+}
+
+#[test]
+fn a_part_that_is_not_exposed_yet_has_no_frame() {
+    let mut rig = Rig::new(|config| {
+        let ms = Span::from_millis;
+        config.recipe.strobe = Some(Strobe { delay: 10_000, lead: ms(2), width: ms(5) });
+        matching(config);
+    });
+    rig.trigger(0, 0);
+    let due = |rig: &Rig| rig.line.frames_due().map(|due| (due.part.0, due.at.as_u64())).collect::<Vec<_>>();
+    assert_eq!(due(&rig), []);
+    rig.event(5, |line, now| line.on_verdict(frame(1, 4), now));
+    assert_eq!(rig.line.counters().orphaned, 1);
+    rig.run_to(11_000);
+    assert_eq!(due(&rig), [(0, 17_000)]);
+}
+
+#[test]
+fn two_triggers_nearer_than_parts_can_be_reject_both() {
+    let mut rig = Rig::new(|config| config.least_interval = Span::from_millis(70));
+    for (at_ms, id) in [(0, 0), (60, 1), (130, 2)] {
+        rig.trigger(at_ms, id);
+        rig.verdict(at_ms + 5, id, at_ms, Judgement::Pass);
+    }
+    rig.run_to(1_000_000);
+    assert_eq!(rig.outcomes(), [(0, 'r', Why::TooClose), (1, 'r', Why::TooClose), (2, 'p', Why::Good)]);
+    assert_eq!(rig.line.counters().too_close, 1);
 }
 
 #[test]
