@@ -31,7 +31,7 @@ fn net(ask: Ask, bytes: Bytes, per_row: bool, [depth, rows, side]: [usize; 3]) -
     let products = net.node("MatMul", &[&queries, &bank], vec![]);
     let partial = net.node("Add", &[&norms, &products], vec![]);
     let asked = ask_for(&mut net, ask, &partial);
-    for number in &asked.1 {
+    if let Some(number) = &asked.1 {
         let number = net.node("Cast", &[number], vec![int("to", 1)]);
         net.output(&number);
     }
