@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use jidoka_capture::CaptureError;
-use jidoka_prepare::{FrameError, SpecError};
+use jidoka_prepare::{CorrectionError, FrameError, SpecError};
 
 /// Why a model could not be loaded, taught or evaluated. The message names what, where, what was expected, what to do.
 #[derive(Debug, thiserror::Error)]
@@ -177,7 +177,7 @@ pub enum Error {
     Capture(#[from] CaptureError),
     /// The preparation of images was set up wrongly.
     #[error(transparent)]
-    Prepare(#[from] SpecError),
+    Prepare(#[from] CorrectionError),
     /// An image does not fit the preparation.
     #[error("{name}: {error}")]
     Frame {
@@ -204,6 +204,12 @@ pub enum Error {
         /// What there is.
         found: String,
     },
+}
+
+impl From<SpecError> for Error {
+    fn from(error: SpecError) -> Error {
+        Error::Prepare(error.into())
+    }
 }
 
 impl Error {

@@ -1,7 +1,7 @@
 //! From a decoded image to a model's input, the same way in teaching, evaluation and `infer`.
 
 use jidoka_capture::images::Image;
-use jidoka_prepare::{Channels, Filter, Fit, Geometry, Preparer, Roi, Spec};
+use jidoka_prepare::{Channels, Corrections, Filter, Fit, Geometry, Preparer, Roi, Spec};
 
 use crate::contract::Input;
 use crate::{Error, ImageInput, InspectionModel};
@@ -12,13 +12,20 @@ pub struct Preparation {
     roi: Option<Roi>,
     fit: Fit,
     filter: Filter,
+    corrections: Corrections,
     plan: Option<(Geometry, Preparer)>,
 }
 
 impl Preparation {
     /// For images that a model of this input takes.
     pub fn new(input: ImageInput, roi: Option<Roi>, fit: Fit, filter: Filter) -> Preparation {
-        Preparation { input, roi, fit, filter, plan: None }
+        Preparation { input, roi, fit, filter, corrections: Corrections::default(), plan: None }
+    }
+
+    /// The same with corrections: flat field, alignment.
+    #[must_use]
+    pub fn corrected(self, corrections: Corrections) -> Preparation {
+        Preparation { corrections, plan: None, ..self }
     }
 
     /// As the model states it; a model that states nothing takes stretched images with the filter that anomalib trains on.
@@ -63,7 +70,7 @@ impl Preparation {
                 filter: self.filter,
                 ..Spec::new(geometry, self.input.width, self.input.height)
             };
-            self.plan = Some((geometry, Preparer::new(&spec)?));
+            self.plan = Some((geometry, Preparer::corrected(&spec, &self.corrections)?));
         }
         match &mut self.plan {
             Some((_, plan)) => Ok(plan),

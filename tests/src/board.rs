@@ -16,6 +16,8 @@ pub struct Programs {
     pub inspector: PathBuf,
     /// The operator inside the board: `board-agent`.
     pub agent: PathBuf,
+    /// Who tries the camera: `board-camera`.
+    pub camera: PathBuf,
 }
 
 /// What one boot left behind.
@@ -37,8 +39,10 @@ impl Programs {
             let how = "JIDOKA_BOARD_BIN is not set: `scripts/test` builds the board's programs and sets it";
             return Err(Unavailable(how.to_owned()));
         };
-        let programs = Programs { inspector: folder.join("jidoka"), agent: folder.join("board-agent") };
-        for program in [&programs.inspector, &programs.agent] {
+        let place = |name: &str| folder.join(name);
+        let programs =
+            Programs { inspector: place("jidoka"), agent: place("board-agent"), camera: place("board-camera") };
+        for program in [&programs.inspector, &programs.agent, &programs.camera] {
             if !program.is_file() {
                 return Err(Unavailable(format!("{} does not exist", program.display())));
             }
@@ -79,10 +83,25 @@ impl Programs {
             .stdin(Stdio::null())
             .stderr(Stdio::inherit())
             .output()?;
-        Ok(Boot {
-            code: output.status.code().unwrap_or(-1),
-            output: String::from_utf8_lossy(&output.stdout).into_owned(),
-        })
+        Ok(ended(&output))
+    }
+
+    /// Boots a board with other cameras (`vivid`: the driver's parameters), runs `board-camera` there and waits for it.
+    ///
+    /// # Errors
+    /// When `tests/board/boot` cannot be started.
+    pub fn boot_camera(&self, arguments: &[&str], vivid: &str, share: &Path, limit_s: u32) -> std::io::Result<Boot> {
+        let output = Command::new(root().join("tests/board/boot"))
+            .args(["-t", &limit_s.to_string(), "-n", "2", "-V", vivid])
+            .arg("-s")
+            .arg(share)
+            .arg("aarch64")
+            .arg(&self.camera)
+            .args(arguments)
+            .stdin(Stdio::null())
+            .stderr(Stdio::inherit())
+            .output()?;
+        Ok(ended(&output))
     }
 }
 
@@ -109,4 +128,8 @@ pub fn boot_script(board: &str, program: &Path, script: &str, limit_s: u32) -> s
         .stderr(Stdio::inherit())
         .output()?;
     Ok(Boot { code: output.status.code().unwrap_or(-1), output: String::from_utf8_lossy(&output.stdout).into_owned() })
+}
+
+fn ended(output: &std::process::Output) -> Boot {
+    Boot { code: output.status.code().unwrap_or(-1), output: String::from_utf8_lossy(&output.stdout).into_owned() }
 }

@@ -95,7 +95,8 @@ pub fn weigh(taught: &mut Taught, defects: &mut dyn Parts, options: &Options, ru
 fn scores(taught: &Taught, defects: &mut dyn Parts, options: &Options) -> Result<Vec<f64>, Error> {
     let load = LoadOptions { golden: Check::Skip, ..LoadOptions::default() };
     let mut model = InspectionModel::from_bytes("the taught model", &taught.onnx, &load)?;
-    let mut preparation = Preparation::new(model.input(), options.roi, options.fit, options.filter);
+    let preparation = Preparation::new(model.input(), options.roi, options.fit, options.filter);
+    let mut preparation = preparation.corrected(options.corrections.clone());
     let mut scores = Vec::with_capacity(defects.count());
     for index in 0..defects.count() {
         let name = defects.name(index);

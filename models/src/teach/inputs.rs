@@ -42,6 +42,7 @@ impl<'a> Inputs<'a> {
     ) -> Result<Inputs<'a>, Error> {
         let input = ImageInput { width, height, channels: 3, layout: Layout::F32Planes };
         let preparation = Preparation::new(input, options.roi, options.fit, options.filter);
+        let preparation = preparation.corrected(options.corrections.clone());
         let mut inputs = Inputs {
             parts,
             preparation,

@@ -55,7 +55,8 @@ impl Kept {
         note: &str,
     ) -> Result<Kept, Error> {
         let input = ImageInput { width, height, channels: 3, layout: Layout::U8Pixels };
-        let mut preparation = Preparation::new(input, options.roi, options.fit, options.filter);
+        let preparation = Preparation::new(input, options.roi, options.fit, options.filter);
+        let mut preparation = preparation.corrected(options.corrections.clone());
         let head = Head { kept_parts: VERSION, width, height, names: Vec::new(), note: note.to_owned() };
         let mut kept = Kept { head, pictures: Vec::new(), skipped: Vec::new() };
         let count = parts.count().min(MOST);

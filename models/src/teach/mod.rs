@@ -30,7 +30,7 @@ pub use parts::{Folder, Frames, Parts};
 
 use std::path::PathBuf;
 
-use jidoka_prepare::{Filter, Fit, Roi};
+use jidoka_prepare::{Corrections, Filter, Fit, Roi};
 use serde::Serialize;
 
 use crate::Error;
@@ -63,6 +63,8 @@ pub struct Options {
     pub fit: Fit,
     /// How pixels are weighted when resizing.
     pub filter: Filter,
+    /// What is put right in every image: the station must do the same.
+    pub corrections: Corrections,
     /// Threads of the engine.
     pub threads: usize,
     /// Features, search and backbone in int8.
@@ -82,6 +84,7 @@ impl Default for Options {
             roi: None,
             fit: Fit::Stretch,
             filter: Filter::Area,
+            corrections: Corrections::default(),
             threads: 1,
             int8: false,
         }

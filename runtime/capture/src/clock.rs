@@ -23,6 +23,12 @@ impl Pace {
         Pace { interval: fps.map(|fps| Duration::from_secs_f64(1.0 / fps)), due: None }
     }
 
+    /// Makes the next frame due at `due`, whatever the interval.
+    pub fn at(&mut self, due: Duration) {
+        self.due = Some(due);
+        self.interval = self.interval.or(Some(Duration::ZERO));
+    }
+
     /// Waits until the next frame is due, or says false after `timeout`. A frame that was asked for late, or for which
     /// this thread woke up late, does not make the ones after it hurry: no two are nearer than the interval.
     pub fn wait(&mut self, timeout: Duration) -> bool {

@@ -2,7 +2,9 @@
 
 use std::path::PathBuf;
 
-use jidoka_prepare::PixelFormat;
+use jidoka_prepare::{PixelFormat, Roi};
+
+use crate::watched::Watching;
 
 /// A camera that V4L2 drives.
 #[derive(Clone, Debug, PartialEq)]
@@ -21,6 +23,12 @@ pub struct V4l2Config {
     pub controls: Vec<(String, i64)>,
     /// What to do when several frames wait.
     pub keep: Keep,
+    /// The part of the sensor that is read out, in the sensor's pixels; none for what the driver has set.
+    pub crop: Option<Roi>,
+    /// Whose buffers the camera fills.
+    pub memory: Memory,
+    /// What counts as a picture that cannot be judged; none to pass every frame on.
+    pub watching: Option<Watching>,
 }
 
 impl V4l2Config {
@@ -34,8 +42,21 @@ impl V4l2Config {
             buffers: 4,
             controls: Vec::new(),
             keep: Keep::Every,
+            crop: None,
+            memory: Memory::Driver,
+            watching: None,
         }
     }
+}
+
+/// Whose buffers a camera fills.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Memory {
+    /// The driver's own, mapped: every camera can.
+    #[default]
+    Driver,
+    /// Those of a DMA heap (`/dev/dma_heap`), which the processor reads through its cache where the driver's are uncached.
+    DmaHeap,
 }
 
 /// What to do when several frames wait.
@@ -51,12 +72,14 @@ pub enum Keep {
 /// Images from files.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ReplayConfig {
-    /// A folder of images, one image that holds several frames, or a recording (see `Recorder`).
+    /// A folder of images, one image that holds several frames, a recording (see `Recorder`), or a video.
     pub path: PathBuf,
     /// Frames in the image, stacked along its longer side; none where the path is a folder or a single frame.
     pub filmstrip: Option<u32>,
     /// Frames a second; none for as fast as they are asked for.
     pub fps: Option<f64>,
+    /// Frames of a recording come at the intervals at which they were taken; `fps` is none then.
+    pub as_recorded: bool,
     /// Begin again after the last.
     pub repeat: bool,
     /// Most memory that decoded frames may take, in MiB. Frames are decoded at start; the loop only lends them.
@@ -66,7 +89,14 @@ pub struct ReplayConfig {
 impl ReplayConfig {
     /// A folder or a single image, once, as fast as possible, in at most 1 GiB.
     pub fn new(path: impl Into<PathBuf>) -> ReplayConfig {
-        ReplayConfig { path: path.into(), filmstrip: None, fps: None, repeat: false, memory_mib: 1024 }
+        ReplayConfig {
+            path: path.into(),
+            filmstrip: None,
+            fps: None,
+            as_recorded: false,
+            repeat: false,
+            memory_mib: 1024,
+        }
     }
 }
 

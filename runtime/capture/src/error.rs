@@ -39,12 +39,32 @@ pub enum CaptureError {
     },
     /// The device may not be opened.
     #[error(
-        "{}: permission denied; the user must be in the group `video` (sudo usermod -aG video USER, then log in again)",
+        "{}: permission denied; the user must be in the group `{group}` (sudo usermod -aG {group} USER, then log in again)",
         device.display()
     )]
     Denied {
         /// The device node.
         device: PathBuf,
+        /// The group that it belongs to.
+        group: String,
+    },
+    /// The part of the sensor cannot be read out alone.
+    #[error("{}: crop = [{}, {}, {}, {}]: {reason}", device.display(), wanted.x, wanted.y, wanted.width, wanted.height)]
+    Crop {
+        /// The device node.
+        device: PathBuf,
+        /// What was asked for.
+        wanted: jidoka_prepare::Roi,
+        /// Why not, and what is possible.
+        reason: String,
+    },
+    /// A program that decodes video could not be used.
+    #[error("{}: cannot play the video: {reason}", path.display())]
+    Video {
+        /// The file.
+        path: PathBuf,
+        /// Why not, and what to do.
+        reason: String,
     },
     /// Another program streams from the device.
     #[error("{}: in use by another program; close it (`fuser -v {}` names it)", device.display(), device.display())]
@@ -181,6 +201,20 @@ pub enum FrameFault {
         /// Bytes that the geometry needs.
         expected: usize,
     },
+    /// The picture cannot be judged. The source goes on.
+    #[error("frame {sequence} is {what}")]
+    Unfit {
+        /// The driver's sequence number.
+        sequence: u32,
+        /// What is wrong with it.
+        what: Unfit,
+    },
+    /// The same bytes come again and again: the stream stands, whatever its numbers say. Open the device again.
+    #[error("the picture is frozen: {frames} equal frames in a row")]
+    Frozen {
+        /// How many.
+        frames: u32,
+    },
     /// The device is gone (unplugged, or its driver unbound). Open it again.
     #[error("the camera is gone")]
     Gone,
@@ -192,9 +226,24 @@ pub enum FrameFault {
     },
 }
 
+/// What is wrong with a picture.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unfit {
+    /// Too little light.
+    #[error("dark: look at the lamp, the lens cap, the exposure")]
+    Dark,
+    /// Too much light.
+    #[error("saturated: lower exposure or gain")]
+    Saturated,
+    /// Out of focus.
+    #[error("blurred: look at lens and focus")]
+    Blurred,
+}
+
 impl FrameFault {
     /// Whether the same source may still give frames: true for a time-out or a bad frame, false for an end.
     pub fn is_passing(self) -> bool {
-        matches!(self, FrameFault::TimedOut { .. } | FrameFault::Damaged { .. } | FrameFault::Short { .. })
+        use FrameFault::{Damaged, Short, TimedOut, Unfit};
+        matches!(self, TimedOut { .. } | Damaged { .. } | Short { .. } | Unfit { .. })
     }
 }

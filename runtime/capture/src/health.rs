@@ -48,6 +48,9 @@ pub struct Gauge {
 /// About how many lines are looked at.
 const LINES: u32 = 64;
 
+/// Classes of brightness in a histogram.
+pub const HISTOGRAM: usize = 16;
+
 impl Gauge {
     /// A gauge for a region of frames (none for all of it).
     pub fn new(geometry: Geometry, roi: Option<Roi>) -> Result<Gauge, SpecError> {
@@ -63,6 +66,25 @@ impl Gauge {
 
     /// Measures a frame.
     pub fn read(&mut self, view: &FrameView<'_>) -> Result<Reading, FrameError> {
+        let mut sums = Sums::default();
+        let mut digest = crc32fast::Hasher::new();
+        let mut other = Fnv::default();
+        self.each_line(view, |line, seen| {
+            digest.update(line);
+            other.write_u64(sums.add(seen));
+        })?;
+        Ok(sums.reading(u64::from(digest.finalize()) << 32 | (other.finish() & 0xffff_ffff)))
+    }
+
+    /// Adds a frame's pixels to a histogram of luminance.
+    pub fn count(&mut self, view: &FrameView<'_>, histogram: &mut [u64; HISTOGRAM]) -> Result<(), FrameError> {
+        self.each_line(view, |_, seen| {
+            seen.iter().for_each(|&value| histogram[usize::from(value) * HISTOGRAM / 256] += 1);
+        })
+    }
+
+    /// Gives each line that is looked at, as its bytes and as the luminance in the region.
+    fn each_line(&mut self, view: &FrameView<'_>, mut take: impl FnMut(&[u8], &[u8])) -> Result<(), FrameError> {
         let Geometry { width, height, format, .. } = self.geometry;
         if (view.width, view.height, view.format) != (width, height, format) {
             return Err(FrameError::Geometry {
@@ -77,19 +99,14 @@ impl Gauge {
         let step = (self.roi.height / LINES).max(1);
         // An even step would see one half of a mosaic alone: that is what is wanted, one colour beside another.
         let lines = view.lines(0)?.skip(self.roi.y as usize).take(self.roi.height as usize).step_by(step as usize);
-        let mut sums = Sums::default();
-        let mut digest = crc32fast::Hasher::new();
-        let mut other = Fnv::default();
         let (from, to) = (self.roi.x as usize, (self.roi.x + self.roi.width) as usize);
         for line in lines {
-            digest.update(line);
             let samples = self.luma.extract(line, &mut self.line);
             // In a mosaic or behind chroma there are fewer samples than pixels.
             let scale = |x: usize| x * samples / width as usize;
-            let seen = &self.line[scale(from)..scale(to).max(scale(from) + 1).min(samples)];
-            other.write_u64(sums.add(seen));
+            take(line, &self.line[scale(from)..scale(to).max(scale(from) + 1).min(samples)]);
         }
-        Ok(sums.reading(u64::from(digest.finalize()) << 32 | (other.finish() & 0xffff_ffff)))
+        Ok(())
     }
 }
 

@@ -128,6 +128,11 @@ pub struct Recording {
     buffer: Vec<u8>,
     pace: Pace,
     fps: Option<f64>,
+    /// Frames come at the intervals at which they were taken: when the first came, here and in the recording.
+    as_recorded: bool,
+    origin: Option<(Duration, Duration)>,
+    /// The frame in the buffer has not been given out yet: its time had not come.
+    waits: bool,
     repeat: bool,
     played: u32,
     stats: SourceStats,
@@ -140,8 +145,8 @@ impl Recording {
         File::open(path).and_then(|mut file| file.read_exact(&mut first)).is_ok() && first == *MAGIC.as_bytes()
     }
 
-    /// Opens a recording. Of the configuration, `path`, `fps` and `repeat` count; without `fps` it plays as fast as
-    /// frames are asked for.
+    /// Opens a recording. Of the configuration, `path`, `fps`, `as_recorded` and `repeat` count; without either pace it
+    /// plays as fast as frames are asked for.
     pub fn open(config: &ReplayConfig) -> Result<Recording, CaptureError> {
         let path = config.path.clone();
         let io = |error| CaptureError::Io { path: path.clone(), error };
@@ -162,6 +167,9 @@ impl Recording {
             buffer,
             pace: Pace::new(config.fps),
             fps: config.fps,
+            as_recorded: config.as_recorded,
+            origin: None,
+            waits: false,
             repeat: config.repeat,
             played: 0,
             stats: SourceStats::default(),
@@ -176,6 +184,34 @@ impl Recording {
             Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => Ok(false),
             Err(error) => Err(FrameFault::Device { errno: error.raw_os_error().unwrap_or(libc::EIO) }),
         }
+    }
+
+    /// Puts the next frame into the buffer, the first one after the last where it repeats.
+    fn advance(&mut self) -> Result<(), FrameFault> {
+        if self.read()? {
+            return Ok(());
+        }
+        // A recording without a single frame must not be played over and over.
+        if !self.repeat || self.played == 0 {
+            return Err(FrameFault::EndOfStream);
+        }
+        (self.played, self.origin) = (0, None);
+        let rewound = self.file.seek(SeekFrom::Start(self.start)).is_ok();
+        if rewound && self.read()? { Ok(()) } else { Err(FrameFault::EndOfStream) }
+    }
+
+    /// Waits until it is as long after the first frame as it was when the frame in the buffer was taken. A damaged frame is
+    /// due at once.
+    fn is_due(&mut self, timeout: Duration) -> bool {
+        let Ok((_, taken_at)) = self.examine() else { return true };
+        let (here, there) = *self.origin.get_or_insert_with(|| (monotonic_now(), taken_at));
+        // A clock that was behind in the recording has begun anew: so does this.
+        let Some(after) = taken_at.checked_sub(there) else {
+            self.origin = Some((monotonic_now(), taken_at));
+            return true;
+        };
+        self.pace.at(here + after);
+        self.pace.wait(timeout)
     }
 
     /// Number and time of the frame in the buffer, if it is as it was written.
@@ -236,20 +272,17 @@ impl FrameSource for Recording {
     }
 
     fn next(&mut self, timeout: Duration) -> Result<Lease<'_>, FrameFault> {
-        if !self.pace.wait(timeout) {
+        if !self.as_recorded && !self.pace.wait(timeout) {
             return Err(FrameFault::TimedOut { waited: timeout });
         }
-        if !self.read()? {
-            // A recording without a single frame must not be played over and over.
-            if !self.repeat || self.played == 0 {
-                return Err(FrameFault::EndOfStream);
-            }
-            self.played = 0;
-            let rewound = self.file.seek(SeekFrom::Start(self.start)).is_ok();
-            if !rewound || !self.read()? {
-                return Err(FrameFault::EndOfStream);
-            }
+        if !self.waits {
+            self.advance()?;
         }
+        if self.as_recorded && !self.is_due(timeout) {
+            self.waits = true;
+            return Err(FrameFault::TimedOut { waited: timeout });
+        }
+        self.waits = false;
         let part = self.played;
         self.played += 1;
         let (sequence, _) = self.examine().inspect_err(|_| self.stats.damaged += 1)?;
@@ -267,7 +300,11 @@ impl FrameSource for Recording {
 
     fn describe(&self) -> String {
         let Geometry { width, height, format, .. } = self.geometry;
-        let pace = self.fps.map_or("as fast as possible".into(), |fps| format!("{fps} frames a second"));
+        let pace = match self.fps {
+            _ if self.as_recorded => "at the recorded times".into(),
+            None => "as fast as possible".into(),
+            Some(fps) => format!("{fps} frames a second"),
+        };
         format!("recording {}, {width}x{height} {format}, {pace}", self.path.display())
     }
 }

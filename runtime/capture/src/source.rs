@@ -151,10 +151,42 @@ pub struct SourceStats {
     pub frames: u64,
     /// Frames that the driver numbered and never gave (gaps in the sequence).
     pub lost: u64,
+    /// Those of the lost frames for which the driver had no free buffer: the loop was too slow, or has too few buffers.
+    /// The others were lost by camera, cable or driver.
+    pub starved: u64,
+    /// Frames whose time of capture is that of their arrival, because the driver's was not on our clock.
+    pub restamped: u64,
     /// Frames that were ready and passed over for a newer one.
     pub skipped: u64,
     /// Frames that came damaged or short.
     pub damaged: u64,
+    /// Frames of a stream that stood.
+    pub frozen: u64,
+    /// Frames that were too dark to judge.
+    pub dark: u64,
+    /// Frames that were too bright to judge.
+    pub saturated: u64,
+    /// Frames that were out of focus.
+    pub blurred: u64,
+}
+
+impl SourceStats {
+    /// These and those of another stream.
+    #[must_use]
+    pub fn and(self, other: SourceStats) -> SourceStats {
+        SourceStats {
+            frames: self.frames + other.frames,
+            lost: self.lost + other.lost,
+            starved: self.starved + other.starved,
+            restamped: self.restamped + other.restamped,
+            skipped: self.skipped + other.skipped,
+            damaged: self.damaged + other.damaged,
+            frozen: self.frozen + other.frozen,
+            dark: self.dark + other.dark,
+            saturated: self.saturated + other.saturated,
+            blurred: self.blurred + other.blurred,
+        }
+    }
 }
 
 /// Something that gives frames: a camera, a recording, a renderer.
@@ -169,6 +201,11 @@ pub trait FrameSource: Send {
 
     /// What has been counted so far.
     fn stats(&self) -> SourceStats;
+
+    /// Whether `next` allocates nothing once it runs; false for motion JPEG and for video through a decoder.
+    fn is_loop_clean(&self) -> bool {
+        true
+    }
 
     /// One line for the log: which device or folder, size, format, rate.
     fn describe(&self) -> String;

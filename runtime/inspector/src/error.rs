@@ -51,7 +51,7 @@ pub enum Error {
     Board(#[from] jidoka_boards::Error),
     /// A frame or region does not fit.
     #[error(transparent)]
-    Prepare(#[from] jidoka_prepare::SpecError),
+    Prepare(#[from] jidoka_prepare::CorrectionError),
     /// A GPIO line was refused.
     #[error(transparent)]
     Pins(#[from] jidoka_pins::Error),
@@ -112,6 +112,12 @@ pub enum Error {
     /// A report could not be made.
     #[error("cannot make the report: {0}")]
     Report(String),
+}
+
+impl From<jidoka_prepare::SpecError> for Error {
+    fn from(error: jidoka_prepare::SpecError) -> Error {
+        Error::Prepare(error.into())
+    }
 }
 
 impl Error {

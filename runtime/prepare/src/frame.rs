@@ -167,6 +167,14 @@ pub enum FrameError {
         /// Bytes of pixels in a line.
         expected: usize,
     },
+    /// No part lies where one could be aligned. Only where parts are aligned.
+    #[error("no part was found to align: the best match is {match_percent} %, expected at least {least} %")]
+    NoPart {
+        /// The best match, in percent of the template itself.
+        match_percent: u8,
+        /// What was expected at least.
+        least: u8,
+    },
     /// The destination has the wrong length.
     #[error("the destination holds {got} values, the target needs {expected}")]
     Destination {

@@ -153,3 +153,38 @@ fn headers_that_make_no_sense_are_refused_with_the_reason() {
     std::fs::write(folder.path().join("x"), "1").expect("writes");
     assert!(Recorder::create(&folder.path().join("x"), Geometry::new(1, 1, PixelFormat::Grey)).is_err(), "overwrites");
 }
+
+#[test]
+fn frames_come_at_their_recorded_intervals_and_none_is_lost_while_waiting() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("paced");
+    let geometry = Geometry::new(4, 4, PixelFormat::Grey);
+    let mut recorder = Recorder::create(&path, geometry).expect("creates");
+    // The clock of the recording machine says what it likes; after a restart it begins at 0.
+    let times_ms = [90_000, 90_015, 90_040, 3, 20];
+    for (k, &at_ms) in times_ms.iter().enumerate() {
+        let data = [k as u8; 16];
+        let meta = FrameMeta { captured_at: Duration::from_millis(at_ms), ..FrameMeta::default() };
+        recorder.write(&FrameView::packed(&data, 4, 4, PixelFormat::Grey), &meta).expect("writes");
+    }
+    recorder.finish().expect("finishes");
+    let config = ReplayConfig { as_recorded: true, ..ReplayConfig::new(&path) };
+    let mut recording = Recording::open(&config).expect("opens");
+    let (mut seen, mut waited) = (Vec::new(), 0);
+    loop {
+        match recording.next(Duration::from_millis(2)) {
+            Ok(lease) => seen.push((lease.view().data[0], lease.meta().captured_at)),
+            Err(FrameFault::TimedOut { .. }) => waited += 1,
+            Err(fault) => {
+                assert_eq!(fault, FrameFault::EndOfStream);
+                break;
+            }
+        }
+    }
+    assert_eq!(seen.iter().map(|(value, _)| *value).collect::<Vec<_>>(), [0, 1, 2, 3, 4]);
+    assert!(waited > 0);
+    // Never early; how late is the machine's business.
+    assert!(seen[1].1 - seen[0].1 >= Duration::from_millis(14), "{seen:?}");
+    assert!(seen[2].1 - seen[0].1 >= Duration::from_millis(39), "{seen:?}");
+    assert!(seen[4].1 - seen[3].1 >= Duration::from_millis(16), "{seen:?}");
+}

@@ -4,9 +4,10 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use jidoka_prepare::{Geometry, PixelFormat};
-use v4l::v4l_sys::{v4l2_capability, v4l2_fmtdesc, v4l2_format, v4l2_frmsizeenum, v4l2_streamparm};
+use v4l::v4l_sys::{v4l2_capability, v4l2_fmtdesc, v4l2_format, v4l2_streamparm};
 
 use super::formats::{Code, MOTION_JPEG, code_text, codes, codes_of, encoding_of, format_of};
+use super::sizes::SizeInfo;
 use super::sys::{self, Node, Zeroed};
 use crate::config::V4l2Config;
 use crate::error::CaptureError;
@@ -43,10 +44,12 @@ pub struct FormatInfo {
     pub code: String,
     /// The driver's description.
     pub description: String,
-    /// Our format, where it can be prepared.
+    /// Our format, where it can be prepared. Motion JPEG becomes RGB24.
     pub format: Option<PixelFormat>,
-    /// Sizes, as `640x480` or `16x16 to 1920x1080 in steps of 2x2`.
-    pub sizes: Vec<String>,
+    /// Whether its frames are JPEG pictures, whose decoding takes memory in the loop.
+    pub compressed: bool,
+    /// The sizes that it has.
+    pub sizes: Vec<SizeInfo>,
 }
 
 /// What the driver has agreed to.
@@ -57,8 +60,12 @@ pub(crate) struct Agreed {
     pub strides: [usize; 3],
     /// Buffers that make up a frame.
     pub planes: usize,
+    /// Bytes that a buffer of each plane must hold.
+    pub sizes: [usize; 3],
     /// Frames are JPEG pictures that decode to the geometry.
     pub compressed: bool,
+    /// V4L2's code.
+    pub code: Code,
 }
 
 const CAPTURE: u32 = 0x0000_0001;
@@ -135,8 +142,15 @@ impl Camera {
     pub fn formats(&self) -> Vec<FormatInfo> {
         let mut formats = Vec::new();
         for (code, description) in self.codes() {
-            let sizes = self.sizes(code);
-            formats.push(FormatInfo { code: code_text(code), description, format: format_of(code), sizes });
+            let compressed = code == MOTION_JPEG;
+            let format = if compressed { Some(PixelFormat::Rgb24) } else { format_of(code) };
+            formats.push(FormatInfo {
+                code: code_text(code),
+                description,
+                format,
+                compressed,
+                sizes: self.sizes(code),
+            });
         }
         formats
     }
@@ -148,29 +162,6 @@ impl Camera {
                 let mut entry = v4l2_fmtdesc { index, type_: self.buffer_type, ..v4l2_fmtdesc::zeroed() };
                 self.node.ioctl(sys::ENUM_FMT, &mut entry).ok()?;
                 Some((entry.pixelformat.to_le_bytes(), text(&entry.description)))
-            })
-            .collect()
-    }
-
-    fn sizes(&self, code: Code) -> Vec<String> {
-        (0..256)
-            .map_while(|index| {
-                let pixel_format = u32::from_le_bytes(code);
-                let mut entry = v4l2_frmsizeenum { index, pixel_format, ..v4l2_frmsizeenum::zeroed() };
-                self.node.ioctl(sys::ENUM_FRAMESIZES, &mut entry).ok()?;
-                // SAFETY: both variants are plain integers, written by the kernel or zero.
-                Some(unsafe {
-                    if entry.type_ == 1 {
-                        let size = entry.__bindgen_anon_1.discrete;
-                        format!("{}x{}", size.width, size.height)
-                    } else {
-                        let s = entry.__bindgen_anon_1.stepwise;
-                        format!(
-                            "{}x{} to {}x{} in steps of {}x{}",
-                            s.min_width, s.min_height, s.max_width, s.max_height, s.step_width, s.step_height
-                        )
-                    }
-                })
             })
             .collect()
     }
@@ -200,7 +191,7 @@ impl Camera {
                 wanted: (wanted.width, wanted.height),
                 got: (got.width, got.height),
                 code: code_text(got.code),
-                has: self.sizes(got.code).join(", "),
+                has: self.size_list(got.code),
             });
         }
         if !matches!(got.field, FIELD_ANY | FIELD_NONE) {
@@ -225,7 +216,7 @@ impl Camera {
         if strides[0] == 0 || compressed {
             strides[0] = format.line_bytes(got.width);
         }
-        Ok(Agreed { geometry, strides, planes: got.planes, compressed })
+        Ok(Agreed { geometry, strides, planes: got.planes, sizes: got.sizes, compressed, code: got.code })
     }
 
     /// The asked-for format, or the driver's own if it can be prepared, or the best that can. Motion JPEG stands in for
@@ -240,6 +231,26 @@ impl Camera {
         let jpeg = matches!(config.format, None | Some(PixelFormat::Rgb24)) && offered.contains(&MOTION_JPEG);
         let found = found.or(jpeg.then_some(MOTION_JPEG));
         found.ok_or_else(|| self.no_format(config.format, "it is not among the formats of this camera".into()))
+    }
+
+    /// A format that was agreed to and does not stream after all.
+    pub(crate) fn does_not_stream(&self, agreed: &Agreed, error: io::Error) -> CaptureError {
+        let Geometry { width, height, format, .. } = agreed.geometry;
+        let reason = match error.raw_os_error() {
+            Some(libc::EBUSY) => return CaptureError::Busy { device: self.path.clone() },
+            Some(libc::ENOSPC) => {
+                "the USB bus has no room for it; a smaller size, a lower rate, another port, or MJPG".into()
+            }
+            // Media-controller pipelines (CSI cameras) say so where a stage before has another format.
+            Some(libc::EPIPE) => {
+                "the pipeline before this node has another format or size; set it with media-ctl to the same".into()
+            }
+            _ => format!(
+                "the driver lists {} and agrees to {width}x{height}, and does not start it: {error}",
+                code_text(agreed.code)
+            ),
+        };
+        self.no_format(Some(format), reason)
     }
 
     fn no_format(&self, wanted: Option<PixelFormat>, reason: String) -> CaptureError {
@@ -306,6 +317,7 @@ struct Words {
     ycbcr_encoding: u32,
     quantization: u32,
     strides: [usize; 3],
+    sizes: [usize; 3],
     planes: usize,
 }
 
@@ -324,6 +336,7 @@ impl Words {
                 ycbcr_encoding: encoding.into(),
                 quantization: pix.quantization.into(),
                 strides: [0, 1, 2].map(|plane| plane_formats[plane].bytesperline as usize),
+                sizes: [0, 1, 2].map(|plane| plane_formats[plane].sizeimage as usize),
                 planes: usize::from(pix.num_planes).clamp(1, 3),
             };
         }
@@ -338,6 +351,7 @@ impl Words {
             ycbcr_encoding: encoding,
             quantization: pix.quantization,
             strides: [pix.bytesperline as usize, 0, 0],
+            sizes: [pix.sizeimage as usize, 0, 0],
             planes: 1,
         }
     }
@@ -373,14 +387,32 @@ fn cannot_open(path: &Path, error: io::Error) -> CaptureError {
             let others = if others.is_empty() { "no camera at all".into() } else { others.join(", ") };
             CaptureError::Missing { device, others }
         }
-        (io::ErrorKind::PermissionDenied, _) => CaptureError::Denied { device },
+        (io::ErrorKind::PermissionDenied, _) => CaptureError::Denied { group: group_of(&device), device },
         (_, Some(libc::EBUSY)) => CaptureError::Busy { device },
         _ => CaptureError::Device { device, action: "open it", error },
     }
 }
 
+/// The group that a device node belongs to: by name where the system has one for it.
+fn group_of(device: &Path) -> String {
+    use std::os::unix::fs::MetadataExt;
+    // `video` is what every distribution uses; a node that cannot even be looked at will not be another.
+    let Ok(meta) = std::fs::metadata(device) else { return "video".into() };
+    let groups = std::fs::read_to_string("/etc/group").unwrap_or_default();
+    group_name(&groups, meta.gid())
+}
+
+fn group_name(groups: &str, gid: u32) -> String {
+    let name = |line: &str| {
+        let mut fields = line.split(':');
+        let name = fields.next()?;
+        (fields.nth(1)?.parse() == Ok(gid)).then(|| name.to_owned())
+    };
+    groups.lines().find_map(name).unwrap_or_else(|| format!("number {gid}"))
+}
+
 /// The link to a device that udev keeps, by identity if there is one, else by socket.
-fn stable_link(device: &Path) -> Option<PathBuf> {
+pub(crate) fn stable_link(device: &Path) -> Option<PathBuf> {
     let device = device.canonicalize().ok()?;
     ["/dev/v4l/by-id", "/dev/v4l/by-path"].iter().find_map(|folder| {
         let links = std::fs::read_dir(folder).ok()?;
@@ -394,4 +426,17 @@ fn stable_link(device: &Path) -> Option<PathBuf> {
 fn text(bytes: &[u8]) -> String {
     let end = bytes.iter().position(|&byte| byte == 0).unwrap_or(bytes.len());
     String::from_utf8_lossy(&bytes[..end]).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_group_of_a_node_is_named() {
+        let groups = "root:x:0:\nvideo:x:44:anna,ben\nbroken\nplugdev:x:46:";
+        assert_eq!(group_name(groups, 44), "video");
+        assert_eq!(group_name(groups, 46), "plugdev");
+        assert_eq!(group_name(groups, 1000), "number 1000");
+    }
 }

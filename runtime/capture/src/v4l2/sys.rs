@@ -13,8 +13,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use v4l::v4l_sys::{
-    v4l2_buffer, v4l2_capability, v4l2_ext_control, v4l2_ext_controls, v4l2_fmtdesc, v4l2_format, v4l2_frmsizeenum,
-    v4l2_plane, v4l2_query_ext_ctrl, v4l2_querymenu, v4l2_requestbuffers, v4l2_streamparm,
+    v4l2_buffer, v4l2_capability, v4l2_exportbuffer, v4l2_ext_control, v4l2_ext_controls, v4l2_fmtdesc, v4l2_format,
+    v4l2_frmivalenum, v4l2_frmsizeenum, v4l2_plane, v4l2_query_ext_ctrl, v4l2_querymenu, v4l2_requestbuffers,
+    v4l2_selection, v4l2_streamparm,
 };
 use v4l::v4l2::vidioc;
 
@@ -43,14 +44,17 @@ macro_rules! zeroed {
 zeroed!(
     v4l2_buffer,
     v4l2_capability,
+    v4l2_exportbuffer,
     v4l2_ext_controls,
     v4l2_fmtdesc,
     v4l2_format,
+    v4l2_frmivalenum,
     v4l2_frmsizeenum,
     v4l2_plane,
     v4l2_query_ext_ctrl,
     v4l2_querymenu,
     v4l2_requestbuffers,
+    v4l2_selection,
     v4l2_streamparm,
     v4l2_ext_control,
     libc::c_int
@@ -60,13 +64,16 @@ zeroed!(
 pub(crate) trait Plain: Zeroed {}
 
 impl Plain for v4l2_capability {}
+impl Plain for v4l2_exportbuffer {}
 impl Plain for v4l2_fmtdesc {}
 /// Of its variants only the overlay has a pointer, and that is of no device type that is opened here.
 impl Plain for v4l2_format {}
+impl Plain for v4l2_frmivalenum {}
 impl Plain for v4l2_frmsizeenum {}
 impl Plain for v4l2_query_ext_ctrl {}
 impl Plain for v4l2_querymenu {}
 impl Plain for v4l2_requestbuffers {}
+impl Plain for v4l2_selection {}
 impl Plain for v4l2_streamparm {}
 impl Plain for libc::c_int {}
 
@@ -84,6 +91,8 @@ requests! {
     QUERYCAP: VIDIOC_QUERYCAP, v4l2_capability;
     ENUM_FMT: VIDIOC_ENUM_FMT, v4l2_fmtdesc;
     ENUM_FRAMESIZES: VIDIOC_ENUM_FRAMESIZES, v4l2_frmsizeenum;
+    ENUM_FRAMEINTERVALS: VIDIOC_ENUM_FRAMEINTERVALS, v4l2_frmivalenum;
+    EXPBUF: VIDIOC_EXPBUF, v4l2_exportbuffer;
     G_FMT: VIDIOC_G_FMT, v4l2_format;
     S_FMT: VIDIOC_S_FMT, v4l2_format;
     G_PARM: VIDIOC_G_PARM, v4l2_streamparm;
@@ -99,6 +108,14 @@ requests! {
     G_EXT_CTRLS: VIDIOC_G_EXT_CTRLS, v4l2_ext_controls;
     S_EXT_CTRLS: VIDIOC_S_EXT_CTRLS, v4l2_ext_controls;
 }
+
+/// The selection requests, which the `v4l` crate has no numbers for: `_IOWR('V', 94 and 95, struct v4l2_selection)`.
+const fn selection(number: libc::c_ulong) -> libc::c_ulong {
+    3 << 30 | (size_of::<v4l2_selection>() as libc::c_ulong) << 16 | (b'V' as libc::c_ulong) << 8 | number
+}
+
+pub(crate) const G_SELECTION: Request<v4l2_selection> = Request(selection(94), std::marker::PhantomData);
+pub(crate) const S_SELECTION: Request<v4l2_selection> = Request(selection(95), std::marker::PhantomData);
 
 /// An open device node.
 pub(crate) struct Node(File);
@@ -177,21 +194,7 @@ impl Node {
 
     /// Maps a buffer of the driver for reading.
     pub fn map(&self, offset: u32, len: usize) -> io::Result<Mapping> {
-        // SAFETY: a new shared mapping at an address of the kernel's choice; nothing of ours is there.
-        let start = unsafe {
-            libc::mmap(
-                std::ptr::null_mut(),
-                len,
-                libc::PROT_READ | libc::PROT_WRITE,
-                libc::MAP_SHARED,
-                self.fd(),
-                libc::off_t::from(offset),
-            )
-        };
-        if start == libc::MAP_FAILED {
-            return Err(io::Error::last_os_error());
-        }
-        Ok(Mapping { start: start.cast(), len })
+        Mapping::of(&self.0, offset, len)
     }
 }
 
@@ -205,6 +208,25 @@ pub(crate) struct Mapping {
 unsafe impl Send for Mapping {}
 
 impl Mapping {
+    /// Maps `len` bytes of a device or of a shared buffer, from `offset` on.
+    pub fn of(file: &impl AsRawFd, offset: u32, len: usize) -> io::Result<Mapping> {
+        // SAFETY: a new shared mapping at an address of the kernel's choice; nothing of ours is there.
+        let start = unsafe {
+            libc::mmap(
+                std::ptr::null_mut(),
+                len,
+                libc::PROT_READ | libc::PROT_WRITE,
+                libc::MAP_SHARED,
+                file.as_raw_fd(),
+                libc::off_t::from(offset),
+            )
+        };
+        if start == libc::MAP_FAILED {
+            return Err(io::Error::last_os_error());
+        }
+        Ok(Mapping { start: start.cast(), len })
+    }
+
     /// The bytes. Only to be read between DQBUF and QBUF, when the driver leaves them alone.
     pub fn bytes(&self) -> &[u8] {
         // SAFETY: `start` and `len` are those of a live mapping. The stream lends a buffer only while it is dequeued, so

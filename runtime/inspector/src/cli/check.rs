@@ -47,6 +47,9 @@ pub fn run(args: &Args) -> Result<(), Error> {
     if !args.text_only {
         let source = jidoka_capture::open(&config.camera.source)?;
         found.push(("camera".into(), source.describe()));
+        if !source.is_loop_clean() {
+            found.push(("loop".into(), "NOT free of allocations: the camera's frames are decoded".into()));
+        }
         for (place, choice) in config.recipes.iter().enumerate() {
             let (active, known) = open::active(&config, place, source.geometry())?;
             let golden = active.model.contract().golden.is_some();

@@ -86,6 +86,8 @@ pub fn read(model: &Path, threads: usize) -> Result<(Kept, Options), Error> {
         roi: settings.roi.map(|[x, y, width, height]| Roi { x, y, width, height }),
         fit: fit.0,
         filter: filter.0,
+        // The caller's, from the station's configuration: pictures are not kept with the model.
+        corrections: jidoka_prepare::Corrections::default(),
         threads,
         int8: settings.int8,
     };

@@ -11,6 +11,7 @@ mod eval;
 mod infer;
 mod kept;
 mod model;
+mod record;
 mod run;
 mod teach;
 mod tell;
@@ -60,8 +61,10 @@ enum Command {
     Bench(bench::Args),
     /// What a model is, and whether it is what it was
     Model(model::Args),
-    /// Does this camera give frames?
+    /// Cameras: what is there, is it sharp, is it steady?
     Camera(camera::Args),
+    /// Record raw frames that play back bit for bit
+    Record(record::Args),
     /// Boards: which one is this, and is it fit for the job?
     Board(board::Args),
 }
@@ -103,6 +106,7 @@ pub fn main() -> ExitCode {
         Command::Eval(args) => eval::run(args),
         Command::Model(args) => model::run(args),
         Command::Camera(args) => camera::run(args),
+        Command::Record(args) => record::run(args),
         Command::Board(args) => board::run(args),
     };
     match result {

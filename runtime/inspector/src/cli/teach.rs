@@ -8,7 +8,7 @@ use jidoka_capture::images::Image;
 use jidoka_capture::{FrameFault, FrameSource, Geometry, PixelFormat};
 use jidoka_models::Method;
 use jidoka_models::teach::{self, Defects, Folder, Frames, Kept, Options, Parts, Progress, Report, Rule, Stage};
-use jidoka_prepare::{Channels, Preparer, Spec};
+use jidoka_prepare::{Channels, Corrections, Preparer, RawTuning, Spec};
 use serde::Serialize;
 
 use super::kept::{self, Settings};
@@ -126,12 +126,13 @@ pub fn run(args: &Args) -> Result<(), Error> {
     let (mut options, mut kept) = (options(args)?, None);
     let settled;
     if args.add {
-        let (mut all, stated) = kept::read(&args.out, args.threads)?;
+        let (mut all, mut stated) = kept::read(&args.out, args.threads)?;
+        stated.corrections = options.corrections.clone();
         let more = Kept::of(parts.as_mut(), &stated, all.size(), all.note())?;
         more.skipped().iter().for_each(|s| log::warn!("skipped {}: {}", s.name, s.reason));
         let added = all.add(more)?;
         log::info!("{added} good parts added to {}", all.count() - added);
-        options = Options { roi: None, ..stated.clone() };
+        options = Options { roi: None, corrections: Corrections::default(), ..stated.clone() };
         settled = stated;
         parts = Box::new(all.clone());
         kept = Some(all);
@@ -193,10 +194,9 @@ fn rule(args: &Args) -> Rule {
 }
 
 fn options(args: &Args) -> Result<Options, Error> {
-    let roi = match &args.config {
-        Some(file) => Config::read(file)?.camera.roi,
-        None => args.roi,
-    };
+    let config = args.config.as_ref().map(|file| Config::read(file)).transpose()?;
+    let roi = config.as_ref().map_or(args.roi, |config| config.camera.roi);
+    let corrections = config.map(|config| open::corrections(&config.seeing)).transpose()?.unwrap_or_default();
     Ok(Options {
         method: method(&args.method),
         auto: args.method == "auto",
@@ -208,6 +208,7 @@ fn options(args: &Args) -> Result<Options, Error> {
         roi,
         fit: args.fit.0,
         filter: args.filter.0,
+        corrections,
         threads: args.threads,
         int8: args.int8,
     })
@@ -217,15 +218,20 @@ fn parts(args: &Args) -> Result<Box<dyn Parts>, Error> {
     if let Some(folder) = &args.good {
         return Ok(Box::new(Folder::open(folder)?));
     }
+    let mut raw = RawTuning::default();
     let mut source = match (&args.camera, &args.config) {
         (Some(name), _) => open::open_by_name(name)?,
-        (None, Some(file)) => jidoka_capture::open(&Config::read(file)?.camera.source)?,
+        (None, Some(file)) => {
+            let config = Config::read(file)?;
+            raw = config.seeing.raw;
+            jidoka_capture::open(&config.camera.source)?
+        }
         (None, None) => {
             return Err(Error::Usage("nothing to teach from: --good DIR, --camera SOURCE or --config FILE".into()));
         }
     };
     let bar = ui::progress(u64::from(args.parts), "taking frames");
-    let frames = take(source.as_mut(), args.parts, Duration::from_millis(args.pause_ms), &bar)?;
+    let frames = take(source.as_mut(), raw, args.parts, Duration::from_millis(args.pause_ms), &bar)?;
     bar.finish_and_clear();
     Ok(Box::new(Frames::new(frames)))
 }
@@ -234,9 +240,15 @@ fn parts(args: &Args) -> Result<Box<dyn Parts>, Error> {
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Takes frames from a source as images, with a pause between them, until there are enough or the source ends.
-pub fn take(source: &mut dyn FrameSource, count: u32, pause: Duration, bar: &ProgressBar) -> Result<Vec<Image>, Error> {
+pub fn take(
+    source: &mut dyn FrameSource,
+    raw: RawTuning,
+    count: u32,
+    pause: Duration,
+    bar: &ProgressBar,
+) -> Result<Vec<Image>, Error> {
     let geometry = source.geometry();
-    let mut converter = Converter::new(geometry)?;
+    let mut converter = Converter::new(geometry, raw)?;
     let mut images = Vec::with_capacity(count as usize);
     let name = source.describe();
     let (mut next_at, mut last_at) = (Instant::now(), Instant::now());
@@ -266,10 +278,11 @@ struct Converter {
 }
 
 impl Converter {
-    fn new(geometry: Geometry) -> Result<Converter, Error> {
+    fn new(geometry: Geometry, raw: RawTuning) -> Result<Converter, Error> {
         let colour = geometry.format.is_color();
         let spec = Spec {
             channels: if colour { Channels::Rgb } else { Channels::Grey },
+            raw,
             ..Spec::new(geometry, geometry.width, geometry.height)
         };
         let format = if colour { PixelFormat::Rgb24 } else { PixelFormat::Grey };

@@ -9,6 +9,7 @@ pub mod problem;
 pub mod reader;
 mod recipes;
 mod sections;
+mod seeing;
 mod timing;
 mod together;
 mod trigger;
@@ -27,6 +28,7 @@ use problem::Refused;
 use reader::{KeyDoc, Reader};
 pub use recipes::RecipeChoice;
 pub use sections::SIGNALS;
+pub use seeing::Seeing;
 pub use trigger::{InputChoice, Source, Trigger};
 
 /// A whole configuration that was accepted.
@@ -38,6 +40,8 @@ pub struct Config {
     pub station: Station,
     /// Where frames come from.
     pub camera: Camera,
+    /// What is put right in them.
+    pub seeing: Seeing,
     /// What judges them.
     pub model: ModelChoice,
     /// When a part is ejected; the arithmetic has been done.

@@ -376,6 +376,12 @@ impl<'t> Section<'_, 't> {
         })
     }
 
+    /// Refuses the value of a key that has been read.
+    pub fn refuse(&mut self, key: &'static str, what: &str, expected: &str) {
+        let line = self.reader.lines.get(&(self.name, key)).copied();
+        self.reader.refuse(Problem::new(line, format!("[{}] {key} {what}", self.name), expected));
+    }
+
     fn describe(&mut self, key: &'static str, accepts: &str, default: Option<String>, help: &'static str) {
         self.reader.keys.push(KeyDoc { section: self.name, key, accepts: accepts.into(), default, help });
     }

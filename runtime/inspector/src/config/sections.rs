@@ -3,12 +3,12 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use jidoka_capture::{Keep, PixelFormat, ReplayConfig, Roi, SourceConfig, SyntheticConfig, V4l2Config};
+use jidoka_capture::{Keep, Memory, PixelFormat, ReplayConfig, Roi, SourceConfig, SyntheticConfig, V4l2Config};
 
 use super::problem::Problem;
-use super::reader::Reader;
+use super::reader::{Reader, Section};
 use super::trigger::{self, Surroundings};
-use super::{Backend, Camera, Config, Limit, ModelChoice, Station, outputs, policy, recipes, timing, together};
+use super::{Backend, Camera, Config, Limit, ModelChoice, Station, outputs, policy, recipes, seeing, timing, together};
 use crate::os::realtime::Wish;
 
 /// The signals that may be wired, with what they say.
@@ -37,7 +37,8 @@ pub fn read(file: &str, text: &str, reader: &mut Reader<'_>) -> Config {
     let inputs = trigger::inputs(reader, outputs.backend == Backend::Sim);
     let encoder = trigger::encoder(reader, &inputs);
     let fastest_um_per_s = encoder.map(|encoder| encoder.fastest_um_per_s);
-    let camera = camera(&folder, reader);
+    let mut camera = camera(&folder, reader);
+    let seeing = seeing::read(&folder, reader, &mut camera);
     let (policy, line_policy) = policy::policy(reader);
     let base = recipes::RecipeChoice {
         name: station.recipe.clone(),
@@ -61,6 +62,7 @@ pub fn read(file: &str, text: &str, reader: &mut Reader<'_>) -> Config {
     let config = Config {
         file: file.to_owned(),
         camera,
+        seeing,
         model: base.model.clone(),
         reject: base.reject.clone(),
         alarms: policy::alarms(reader),
@@ -145,6 +147,9 @@ struct Raw {
     fps: Option<f64>,
     buffers: u32,
     keep: Keep,
+    crop: Option<Roi>,
+    memory: Memory,
+    as_recorded: bool,
     controls: Vec<(String, i64)>,
     filmstrip: Option<u32>,
     repeat: bool,
@@ -179,6 +184,8 @@ pub fn camera(folder: &Path, reader: &mut Reader<'_>) -> Camera {
                 buffers: raw.buffers,
                 controls: raw.controls,
                 keep: raw.keep,
+                crop: raw.crop,
+                memory: raw.memory,
                 ..V4l2Config::new(raw.device.unwrap_or_default())
             })
         }
@@ -191,6 +198,7 @@ pub fn camera(folder: &Path, reader: &mut Reader<'_>) -> Camera {
             SourceConfig::Replay(ReplayConfig {
                 filmstrip: raw.filmstrip,
                 fps: raw.fps,
+                as_recorded: raw.as_recorded,
                 repeat: raw.repeat,
                 memory_mib: raw.memory_mib as usize,
                 ..ReplayConfig::new(folder.join(raw.path.unwrap_or_default()))
@@ -226,7 +234,12 @@ fn camera_keys(reader: &mut Reader<'_>) -> Raw {
     let kinds = [("v4l2", Kind::V4l2), ("replay", Kind::Replay), ("synthetic", Kind::Synthetic)];
     let formats: Vec<(&str, PixelFormat)> = PixelFormat::all().map(|format| (format.name(), format)).collect();
     let keeps = [("every", Keep::Every), ("latest", Keep::Latest)];
+    let memories = [("driver", Memory::Driver), ("dma-heap", Memory::DmaHeap)];
+    let crop = crop(&mut table);
     Raw {
+        crop,
+        memory: table.choice("memory", &memories, Some("driver"), "v4l2: whose buffers the camera fills"),
+        as_recorded: table.flag("as_recorded", false, "replay: a recording plays in its own rhythm; without fps"),
         kind: table.choice("source", &kinds, None, "where frames come from"),
         timeout_ms: table.number(
             "timeout_ms",
@@ -242,7 +255,7 @@ fn camera_keys(reader: &mut Reader<'_>) -> Raw {
         buffers: table.count("buffers", 2..=32, Some(4), "v4l2: buffers in the driver's queue"),
         keep: table.choice("keep", &keeps, Some("every"), "when frames wait: every one in order, or the latest only"),
         controls: table.integers("controls", "v4l2: controls by name, such as { exposure_time_absolute = 120 }"),
-        path: table.text("path", "replay: a folder of images, or one image"),
+        path: table.text("path", "replay: a folder of images, one image, a recording, or a video"),
         filmstrip: table.optional_count("filmstrip", 1..=1_000_000, "replay: frames stacked in the one image"),
         repeat: table.flag("repeat", false, "replay: begin again after the last image"),
         memory_mib: table.count(
@@ -255,6 +268,20 @@ fn camera_keys(reader: &mut Reader<'_>) -> Raw {
         defect_percent: table.number("defect_percent", 0.0..=100.0, Some(10.0), "synthetic: share of defective parts"),
         parts: table.optional_count("parts", 1..=1_000_000_000, "synthetic: how many; absent: no end"),
         first_part: table.count("first_part", 0..=1_000_000_000, Some(0), "synthetic: number of the first part"),
+    }
+}
+
+/// The part of the sensor that is read out, in the sensor's pixels.
+fn crop(table: &mut Section<'_, '_>) -> Option<Roi> {
+    let help = "v4l2: part of the sensor that is read out: [x, y, width, height]; absent: as the driver has it";
+    let numbers = table.counts("crop", 0..=65_535, help);
+    match numbers[..] {
+        [] => None,
+        [x, y, width, height] if width > 0 && height > 0 => Some(Roi { x, y, width, height }),
+        _ => {
+            table.refuse("crop", "is no rectangle", "four whole numbers: [x, y, width, height]");
+            None
+        }
     }
 }
 

@@ -113,6 +113,25 @@ fn contradictions_are_refused_with_the_sums() {
 }
 
 #[test]
+fn what_the_camera_reads_out_and_how_it_is_watched_is_read() {
+    let text = GOOD.replace("width = 640", "crop = [64, 32, 640, 480]\nmemory = \"dma-heap\"\nwidth = 640");
+    let text = format!(
+        "{text}\n[roi]\nx = 8\nwidth = 100\nheight = 90\n[health]\nfrozen_frames = 9\non_trouble = \"count\"\n"
+    );
+    let config = Config::parse("c", &text).expect("accepted");
+    let SourceConfig::V4l2(camera) = &config.camera.source else { panic!("not v4l2") };
+    assert_eq!(camera.crop, Some(Roi { x: 64, y: 32, width: 640, height: 480 }));
+    assert_eq!(camera.memory, jidoka_capture::Memory::DmaHeap);
+    let watching = camera.watching.expect("a camera is watched");
+    assert_eq!((watching.limits.frozen_frames, watching.withhold, watching.roi), (9, false, config.camera.roi));
+    check("width = 640", "crop = [1, 2, 3]\nwidth = 640", &["[camera] crop is no rectangle", "[x, y, width, height]"]);
+    check("width = 640", "crop = [1, 2, 0, 3]\nwidth = 640", &["[camera] crop is no rectangle"]);
+    check("[model]", "[raw]\nblack_level = 3\n[model]", &["[raw] corrects raw sensor formats"]);
+    check("[model]", "[health]\ndark_mean = 300\n[model]", &["dark_mean = 300 is out of range"]);
+    check("[model]", "[align]\nmax_degrees = 3\n[model]", &["[align] template is missing", "jidoka camera snapshot"]);
+}
+
+#[test]
 fn every_problem_is_reported_at_once_in_the_order_of_the_file() {
     let text = GOOD.replace("width = 640", "widht = 640").replace("pulse_ms = 60", "pulse_ms = 0");
     let refused = Config::parse("capper.toml", &text).expect_err("refused");

@@ -7,7 +7,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use heapless::spsc::Producer;
-use jidoka_capture::{FrameFault, FrameMeta, FrameSource, FrameView, Geometry, Lease, SourceConfig, SourceStats};
+use jidoka_capture::{
+    Attempt, FrameFault, FrameMeta, FrameSource, FrameView, Geometry, Lease, Reopen, SourceConfig, SourceStats,
+};
 use jidoka_line::policy::{MapView, Policy};
 use jidoka_line::{
     Judgement, LineEvent, Matching, Micros, ModelDigest, Part, PartId, RecipeId, Score, Subject, Verdict, Why,
@@ -165,7 +167,7 @@ impl Inspector<'_> {
             progress.inspected.page_faults = faults::of_this_thread() - progress.sealed_at_faults;
         }
         alloc::unseal();
-        progress.inspected.source = self.source.stats();
+        progress.inspected.source = progress.inspected.source.and(self.source.stats());
         progress.inspected
     }
 
@@ -268,23 +270,23 @@ impl Inspector<'_> {
         let sealed = progress.inspected.frames >= WARM_UP_FRAMES;
         alloc::unseal();
         let geometry = self.source.geometry();
-        let before = self.source.stats();
+        progress.inspected.source = progress.inspected.source.and(self.source.stats());
         // The old one is closed first: it may hold the device that is to be opened.
-        self.source = Box::new(NoSource { geometry, stats: before });
-        let mut pause = Duration::from_millis(100);
+        self.source = Box::new(NoSource { geometry });
+        // By its lasting name: the node may have another number when it is back.
+        let mut reopen = Reopen::of(&config);
+        reopen.begin(clock::now());
         while self.stop.reason().is_none() {
-            let until = clock::now() + pause;
-            while clock::now() < until && self.stop.reason().is_none() {
-                std::thread::sleep(PATIENCE.min(pause));
-            }
-            pause = (pause * 2).min(Duration::from_secs(5));
-            if let Ok(source) = jidoka_capture::open(&config)
-                && source.geometry() == geometry
-            {
-                self.source = source;
-                progress.inspected.reopened += 1;
-                progress.last = None; // a new stream: its numbers say nothing about the old one's
-                break;
+            match reopen.attempt(clock::now(), geometry) {
+                Attempt::Back(source) => {
+                    self.source = source;
+                    progress.inspected.reopened += 1;
+                    progress.last = None; // a new stream: its numbers say nothing about the old one's
+                    break;
+                }
+                Attempt::Wait(until) => std::thread::sleep(until.saturating_sub(clock::now()).min(PATIENCE)),
+                // Said at the end by the count, and by the line's alarm meanwhile.
+                Attempt::Changed(_) | Attempt::Failed(_) => {}
             }
         }
         if sealed {
@@ -422,7 +424,6 @@ impl Inspected {
 /// Stands where the source was while it is away.
 struct NoSource {
     geometry: Geometry,
-    stats: SourceStats,
 }
 
 impl FrameSource for NoSource {
@@ -435,7 +436,7 @@ impl FrameSource for NoSource {
     }
 
     fn stats(&self) -> SourceStats {
-        self.stats
+        SourceStats::default()
     }
 
     fn describe(&self) -> String {

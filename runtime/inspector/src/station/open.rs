@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use jidoka_capture::images::Image;
 use jidoka_capture::{FrameSource, Geometry, Keep, Roi, SourceConfig, SyntheticConfig};
 use jidoka_line::policy::{AreaLimit, Limits, Policy, RegionLimit, Rework};
 use jidoka_line::{
@@ -10,7 +11,7 @@ use jidoka_line::{
 };
 use jidoka_models::{InspectionModel, LoadOptions};
 use jidoka_pins::{Gpio, Output, OutputSpec, PinState, SimChip, Trip};
-use jidoka_prepare::{Channels, Filter, Fit, Preparer, Spec};
+use jidoka_prepare::{Align, Channels, Corrections, Filter, Fit, Picture, Preparer, Spec};
 
 use super::Station;
 use super::change::Changer;
@@ -19,7 +20,7 @@ use super::expected::Expected;
 use super::field::Field;
 use super::inspect::{Framing, Judge};
 use super::recipes::{Active, Known, Registry};
-use crate::config::{Backend, Config, Limit, ModelChoice, RecipeChoice, Reject, Source, WireChoice};
+use crate::config::{Backend, Config, Limit, ModelChoice, RecipeChoice, Reject, Seeing, Source, WireChoice};
 use crate::error::Error;
 use crate::os::clock;
 use crate::os::mapped::MappedFile;
@@ -42,6 +43,14 @@ pub fn station(config: &Config) -> Result<Opened, Error> {
     let model = model(&config.model)?;
     let source = jidoka_capture::open(&config.camera.source)?;
     log::info!("camera: {}", source.describe());
+    if !source.is_loop_clean() {
+        if config.station.stop_on_allocation {
+            let what = "its frames are decoded, which takes memory in the loop, and on_allocation = \"stop\"";
+            let way = "an uncompressed [camera] format (`jidoka camera show` lists them), or on_allocation = \"count\"";
+            return Err(Error::Usage(format!("{}: {what}\n  expected: {way}", source.describe())));
+        }
+        log::warn!("the camera's frames are decoded, which takes memory in the loop; every allocation is counted");
+    }
     let geometry = source.geometry();
     let (active, known) = dress(config, 0, model, geometry)?;
     let registry = Registry::default();
@@ -86,7 +95,7 @@ pub fn active(config: &Config, place: usize, geometry: Geometry) -> Result<(Acti
 
 fn dress(config: &Config, place: usize, model: InspectionModel, geometry: Geometry) -> Result<(Active, Known), Error> {
     let choice = &config.recipes[place];
-    let spec = spec(&model, geometry, choice.roi);
+    let spec = Spec { raw: config.seeing.raw, ..spec(&model, geometry, choice.roi) };
     let threshold = threshold_of(&model, choice.model.limit)?;
     let id = RecipeId(place as u16 + 1);
     let judge = Judge { policy: policy(&model, choice, &spec, threshold)?, model: digest(model.sha256()), recipe: id };
@@ -97,7 +106,8 @@ fn dress(config: &Config, place: usize, model: InspectionModel, geometry: Geomet
         threshold,
     };
     let recipe = line_recipe(config, choice, id)?;
-    Ok((Active { preparer: Preparer::new(&spec)?, model, judge, recipe }, known))
+    let preparer = Preparer::corrected(&spec, &corrections(&config.seeing)?)?;
+    Ok((Active { preparer, model, judge, recipe }, known))
 }
 
 /// What the line needs to know of a recipe.
@@ -225,6 +235,23 @@ pub fn model(choice: &ModelChoice) -> Result<InspectionModel, Error> {
     let model = InspectionModel::load(&choice.path, &LoadOptions { engine, ..LoadOptions::default() })?;
     log::info!("model: {}, sha256 {}, kernels {}", model.name(), &model.sha256()[..16], model.session().isa().name());
     Ok(model)
+}
+
+/// The pictures that corrections need, from their files.
+pub fn corrections(seeing: &Seeing) -> Result<Corrections, Error> {
+    let picture = |path: &std::path::PathBuf| -> Result<Picture, Error> {
+        let Image { width, height, format, data } = jidoka_capture::images::decode(path)?;
+        Ok(Picture { width, height, format, data })
+    };
+    let align = seeing.align.as_ref().map(|choice| -> Result<Align, Error> {
+        Ok(Align {
+            template: picture(&choice.template)?,
+            max_shift_px: choice.max_shift_px,
+            max_degrees: choice.max_degrees as f32,
+            least_match: choice.least_match as f32,
+        })
+    });
+    Ok(Corrections { white: seeing.white.as_ref().map(picture).transpose()?, align: align.transpose()? })
 }
 
 /// What to make of frames of `geometry` for `model`: as it was taught, where it says so; else as anomalib trains.

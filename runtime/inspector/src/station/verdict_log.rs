@@ -9,7 +9,7 @@
 //! | `recipe` | `recipe` (its name), `at_us`: triggers belong to it from here on |
 //! | `lost` | `first`, `count`: parts whose trigger was lost between the threads |
 //! | `alarm`, `acknowledged`, `mode`, `pin_failed` | what the name says, and `at_us` |
-//! | `end` | `reason` and the counts |
+//! | `end` | `reason` and the counts; `camera`: frames lost, damaged, frozen, dark and so on |
 //!
 //! All times are microseconds of `CLOCK_MONOTONIC`. Every part has one `part` line, every pulse one `pulse_on` and one
 //! `pulse_off`: the log matches the wires one to one.
@@ -17,6 +17,7 @@
 use std::collections::BTreeMap;
 use std::io::Write;
 
+use jidoka_capture::SourceStats;
 use jidoka_line::{Departure, Mode, Note, Outcome, PartId, PulseId, RecipeId, What, Why};
 use serde_json::{Value, json};
 
@@ -118,6 +119,7 @@ impl VerdictLog {
             value["latency"] = json!(inspected.total.summary());
             value["frames_lost"] = inspected.source.lost.into();
             value["reopened"] = inspected.reopened.into();
+            value["camera"] = camera(&inspected.source);
             value["page_faults"] = inspected.page_faults.into();
             value["frames_without_part"] = inspected.empty_frames.into();
             value["frames_implausible"] = inspected.implausible.into();
@@ -202,6 +204,15 @@ impl Sink for VerdictLog {
         let flushed = self.out.flush();
         self.note_failure(flushed);
     }
+}
+
+/// What the camera went through.
+fn camera(stats: &SourceStats) -> Value {
+    json!({
+        "frames": stats.frames, "lost": stats.lost, "starved": stats.starved, "restamped": stats.restamped,
+        "skipped": stats.skipped, "damaged": stats.damaged, "frozen": stats.frozen, "dark": stats.dark,
+        "saturated": stats.saturated, "blurred": stats.blurred,
+    })
 }
 
 /// JSON has no way to write "not a number".

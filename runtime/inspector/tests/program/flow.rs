@@ -31,6 +31,7 @@ pub fn teach(folder: &Path) -> Value {
     json_lines(&check(folder, &arguments, 0).stdout).remove(0)
 }
 
+/// Writes the configuration of a station without wires.
 pub fn station(folder: &Path, more: &str) {
     let text = format!(
         r#"
@@ -62,7 +63,8 @@ backend = "sim"
     std::fs::write(folder.join("station.toml"), text).expect("writes");
 }
 
-fn count<'a>(lines: &'a [Value], event: &'a str) -> impl Iterator<Item = &'a Value> {
+/// The lines of one event.
+pub fn count<'a>(lines: &'a [Value], event: &'a str) -> impl Iterator<Item = &'a Value> {
     lines.iter().filter(move |line| line["event"] == event)
 }
 

@@ -1,5 +1,6 @@
 //! The program as a whole: what it does with good input, and what it says to bad.
 
+mod camera;
 mod common;
 mod flow;
 mod line;

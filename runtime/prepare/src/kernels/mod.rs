@@ -53,6 +53,8 @@ pub(crate) struct Kernels {
     /// out[x] = clamp((sum over c of coefficients[c] x components[c][x] + bias) >> 13). `components` holds lines of
     /// `line_len` values, `count` of them.
     pub color: fn(components: &[i16], line_len: usize, count: usize, channel: &Channel, out: &mut [i16]),
+    /// out[x x n + c] = (channel c's value x + 64) >> 7, for the n lines of `line_len` values that `channels` holds.
+    pub interleave: fn(channels: &[i16], line_len: usize, out: &mut [u8]),
     /// out[x] = row[x] / 32640.
     pub to_f32: fn(row: &[i16], out: &mut [f32]),
 }

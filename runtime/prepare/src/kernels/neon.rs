@@ -8,7 +8,7 @@ use crate::weights::{Axis, WEIGHT_BITS};
 
 /// The set for 64-bit ARM.
 pub(crate) const KERNELS: Kernels =
-    Kernels { name: "neon", vertical_u8, vertical_u16, split, horizontal, color, to_f32: portable::to_f32 };
+    Kernels { name: "neon", vertical_u8, vertical_u16, split, horizontal, color, interleave, to_f32: portable::to_f32 };
 
 /// 16 bytes from `at` on.
 fn bytes(data: &[u8], at: usize) -> uint8x16_t {
@@ -159,6 +159,30 @@ fn color(components: &[i16], line_len: usize, count: usize, channel: &Channel, o
     }
     if whole < out.len() {
         portable::color(&components[whole..], line_len, count, channel, &mut out[whole..]);
+    }
+}
+
+/// Rounds 16 values to bytes.
+fn sixteen_bytes(row: &[i16], at: usize) -> uint8x16_t {
+    let (low, high) = (eight(row, at), eight(row, at + 8));
+    // SAFETY: NEON is part of every processor that this file is compiled for.
+    unsafe { vcombine_u8(vqrshrun_n_s16::<7>(low), vqrshrun_n_s16::<7>(high)) }
+}
+
+fn interleave(channels: &[i16], line_len: usize, out: &mut [u8]) {
+    if channels.len() == line_len {
+        portable::interleave(channels, line_len, out);
+        return;
+    }
+    let width = out.len() / 3;
+    let whole = width / 16 * 16;
+    for (block, out) in out[..3 * whole].chunks_exact_mut(48).enumerate() {
+        let [r, g, b] = [0, 1, 2].map(|c| sixteen_bytes(channels, c * line_len + 16 * block));
+        // SAFETY: the chunk has 48 bytes, which is what the store writes.
+        unsafe { vst3q_u8(out.as_mut_ptr(), uint8x16x3_t(r, g, b)) };
+    }
+    if whole < width {
+        portable::interleave_from(channels, line_len, whole, &mut out[3 * whole..]);
     }
 }
 

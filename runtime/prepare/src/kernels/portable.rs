@@ -6,7 +6,7 @@ use crate::weights::{Axis, WEIGHT_BITS};
 
 /// The set for every processor.
 pub(crate) const KERNELS: Kernels =
-    Kernels { name: "portable", vertical_u8, vertical_u16, split, horizontal, color, to_f32 };
+    Kernels { name: "portable", vertical_u8, vertical_u16, split, horizontal, color, interleave, to_f32 };
 
 /// Columns that are added up at once: enough to fill vector registers, few enough to stay in them.
 const BLOCK: usize = 64;
@@ -80,6 +80,32 @@ pub(super) fn color(components: &[i16], line_len: usize, count: usize, channel: 
             *out = (sum >> COLOR_BITS).clamp(0, WHITE) as i16;
         }
     }
+}
+
+#[inline(always)]
+pub(super) fn interleave(channels: &[i16], line_len: usize, out: &mut [u8]) {
+    if channels.len() != line_len {
+        interleave_from(channels, line_len, 0, out);
+        return;
+    }
+    for (out, &value) in out.iter_mut().zip(channels) {
+        *out = round(value);
+    }
+}
+
+/// Three channels, from pixel `first` of the lines on.
+#[inline(always)]
+pub(super) fn interleave_from(channels: &[i16], line_len: usize, first: usize, out: &mut [u8]) {
+    let (red, rest) = channels.split_at(line_len);
+    let (green, blue) = rest.split_at(line_len);
+    for (((out, &r), &g), &b) in out.chunks_exact_mut(3).zip(&red[first..]).zip(&green[first..]).zip(&blue[first..]) {
+        out.copy_from_slice(&[round(r), round(g), round(b)]);
+    }
+}
+
+/// 7 fraction bits to none, half up.
+fn round(value: i16) -> u8 {
+    ((i32::from(value) + 64) >> 7) as u8
 }
 
 #[inline(always)]

@@ -24,6 +24,7 @@ pub(crate) const KERNELS: Kernels = Kernels {
     split: detected!(split(row, step, out)),
     horizontal: detected!(horizontal(row, axis, out)),
     color: detected!(color(components, line_len, count, channel, out)),
+    interleave: detected!(interleave(channels, line_len, out)),
     to_f32: detected!(to_f32(row, out)),
 };
 
@@ -85,8 +86,93 @@ fn pair(weights: &[i16], k: usize) -> __m256i {
     _mm256_set1_epi32(i32::from(weights[k]) | i32::from(second) << 16)
 }
 
+/// Most pairs of taps whose weights are kept in registers.
+const SHORT_PAIRS: usize = 4;
+
+/// Weights taken apart so that byte products fit 16 bits: weight = 128 x high + low. Pairs of neighbouring taps.
+///
+/// (sum of weight x byte + 64) >> 7 is then sum of high x byte, plus (sum of low x byte + 64) >> 7, exactly.
+struct Digits {
+    high: [i16; SHORT_PAIRS],
+    low: [i16; SHORT_PAIRS],
+    pairs: usize,
+}
+
+impl Digits {
+    /// None where a sum could leave 16 bits, whatever the bytes: then 32 bits are needed.
+    fn of(weights: &[i16]) -> Option<Digits> {
+        let pairs = weights.len().div_ceil(2);
+        if pairs > SHORT_PAIRS {
+            return None;
+        }
+        let mut digits = Digits { high: [0; SHORT_PAIRS], low: [0; SHORT_PAIRS], pairs };
+        // Sums of products with bytes of 255 must stay in -32768 + 64..=32767 - 64.
+        const MOST: i16 = 128;
+        let (mut highs, mut above, mut below) = (0, 0, 0);
+        for (k, &weight) in weights.iter().enumerate() {
+            let high = (weight + 64) >> 7;
+            let low = weight - (high << 7);
+            if !(0..128).contains(&high) {
+                return None;
+            }
+            (highs, above, below) = (highs + high, above + low.max(0), below + low.min(0));
+            let shift = 8 * (k % 2);
+            digits.high[k / 2] |= (high & 0xff) << shift;
+            digits.low[k / 2] |= (low & 0xff) << shift;
+        }
+        (highs <= MOST && above <= MOST && below >= -MOST).then_some(digits)
+    }
+}
+
 #[target_feature(enable = "avx2")]
 fn vertical_u8(lines: Lines<'_>, weights: &[i16], out: &mut [i16]) {
+    match Digits::of(weights) {
+        Some(digits) if digits.pairs == 1 => vertical_u8_short::<1>(lines, weights, &digits, out),
+        Some(digits) if digits.pairs == 2 => vertical_u8_short::<2>(lines, weights, &digits, out),
+        Some(digits) if digits.pairs == 3 => vertical_u8_short::<3>(lines, weights, &digits, out),
+        Some(digits) if digits.pairs == 4 => vertical_u8_short::<4>(lines, weights, &digits, out),
+        _ => vertical_u8_wide(lines, weights, out),
+    }
+}
+
+/// Few taps: products and sums in 16 bits.
+#[inline]
+#[target_feature(enable = "avx2")]
+fn vertical_u8_short<const PAIRS: usize>(lines: Lines<'_>, weights: &[i16], digits: &Digits, out: &mut [i16]) {
+    let zero = _mm256_setzero_si256();
+    let mut high = [zero; PAIRS];
+    let mut low = [zero; PAIRS];
+    for k in 0..PAIRS {
+        (high[k], low[k]) = (_mm256_set1_epi16(digits.high[k]), _mm256_set1_epi16(digits.low[k]));
+    }
+    let whole = out.len() / 32 * 32;
+    let (body, tail) = out.split_at_mut(whole);
+    for (block, out) in body.chunks_exact_mut(32).enumerate() {
+        let mut sums = [zero; 2];
+        let mut rests = [_mm256_set1_epi16(64); 2];
+        for k in 0..PAIRS {
+            let at = 2 * k * lines.stride + 32 * block;
+            let a = bytes(lines.data, at);
+            let b = if 2 * k + 1 < weights.len() { bytes(lines.data, at + lines.stride) } else { zero };
+            let pairs = [_mm256_unpacklo_epi8(a, b), _mm256_unpackhi_epi8(a, b)];
+            for (i, pair) in pairs.into_iter().enumerate() {
+                sums[i] = _mm256_add_epi16(sums[i], _mm256_maddubs_epi16(pair, high[k]));
+                rests[i] = _mm256_add_epi16(rests[i], _mm256_maddubs_epi16(pair, low[k]));
+            }
+        }
+        let [even, odd] = [0, 1].map(|i| _mm256_add_epi16(sums[i], _mm256_srai_epi16::<7>(rests[i])));
+        // The unpacking works within 128-bit lanes: columns 0..8 and 16..24, then 8..16 and 24..32.
+        store(_mm256_permute2x128_si256::<0x20>(even, odd), out);
+        store(_mm256_permute2x128_si256::<0x31>(even, odd), &mut out[16..]);
+    }
+    if !tail.is_empty() {
+        portable::vertical_u8(Lines { data: &lines.data[whole..], ..lines }, weights, tail);
+    }
+}
+
+/// Any number of taps: products and sums in 32 bits.
+#[target_feature(enable = "avx2")]
+fn vertical_u8_wide(lines: Lines<'_>, weights: &[i16], out: &mut [i16]) {
     let zero = _mm256_setzero_si256();
     let whole = out.len() / 32 * 32;
     let (body, tail) = out.split_at_mut(whole);
@@ -236,6 +322,10 @@ fn eight_sums(row: &[i16], axis: &Axis, start: usize) -> __m256i {
 #[target_feature(enable = "avx2")]
 fn products(row: &[i16], (a, b): (usize, usize), weights: &[i16]) -> __m256i {
     let taps = weights.len() / 2;
+    if taps == 8 {
+        let samples = _mm256_set_m128i(eight(row, b), eight(row, a));
+        return _mm256_madd_epi16(samples, values(weights, 0));
+    }
     let mut sum = _mm256_setzero_si256();
     for k in (0..taps).step_by(8) {
         let samples = _mm256_set_m128i(eight(row, b + k), eight(row, a + k));
@@ -269,6 +359,71 @@ fn color(components: &[i16], line_len: usize, count: usize, channel: &Channel, o
     }
     if whole < out.len() {
         portable::color(&components[whole..], line_len, count, channel, &mut out[whole..]);
+    }
+}
+
+/// Rounds 16 values to bytes.
+#[inline]
+#[target_feature(enable = "avx2")]
+fn sixteen_bytes(row: &[i16], at: usize) -> __m128i {
+    let rounded = _mm256_srai_epi16::<7>(_mm256_add_epi16(values(row, at), _mm256_set1_epi16(64)));
+    _mm_packus_epi16(_mm256_castsi256_si128(rounded), _mm256_extracti128_si256::<1>(rounded))
+}
+
+#[inline]
+#[target_feature(enable = "avx2")]
+fn store_bytes(value: __m128i, out: &mut [u8]) {
+    let out = &mut out[..16];
+    // SAFETY: there is room for 16 bytes; the store needs no alignment.
+    unsafe { _mm_storeu_si128(out.as_mut_ptr().cast(), value) }
+}
+
+/// Where byte `i` of the `third`-th 16 of 48 interleaved bytes comes from in channel `c`; -1 for another channel.
+const fn places(third: usize, c: usize) -> [i8; 16] {
+    let mut places = [-1; 16];
+    let mut i = 0;
+    while i < 16 {
+        let at = 16 * third + i;
+        if at % 3 == c {
+            places[i] = (at / 3) as i8;
+        }
+        i += 1;
+    }
+    places
+}
+
+const PLACES: [[[i8; 16]; 3]; 3] = [
+    [places(0, 0), places(0, 1), places(0, 2)],
+    [places(1, 0), places(1, 1), places(1, 2)],
+    [places(2, 0), places(2, 1), places(2, 2)],
+];
+
+#[target_feature(enable = "avx2")]
+fn interleave(channels: &[i16], line_len: usize, out: &mut [u8]) {
+    if channels.len() == line_len {
+        let whole = out.len() / 16 * 16;
+        for (x, out) in out[..whole].chunks_exact_mut(16).enumerate() {
+            store_bytes(sixteen_bytes(channels, 16 * x), out);
+        }
+        portable::interleave(&channels[whole..], line_len - whole, &mut out[whole..]);
+        return;
+    }
+    let width = out.len() / 3;
+    let whole = width / 16 * 16;
+    for (block, out) in out[..3 * whole].chunks_exact_mut(48).enumerate() {
+        let rows = [0, 1, 2].map(|c| sixteen_bytes(channels, c * line_len + 16 * block));
+        for (third, places) in PLACES.iter().enumerate() {
+            let mut mixed = _mm_setzero_si128();
+            for (row, places) in rows.iter().zip(places) {
+                // SAFETY: 16 bytes of a constant; the load needs no alignment.
+                let places = unsafe { _mm_loadu_si128(places.as_ptr().cast()) };
+                mixed = _mm_or_si128(mixed, _mm_shuffle_epi8(*row, places));
+            }
+            store_bytes(mixed, &mut out[16 * third..]);
+        }
+    }
+    if whole < width {
+        portable::interleave_from(channels, line_len, whole, &mut out[3 * whole..]);
     }
 }
 
