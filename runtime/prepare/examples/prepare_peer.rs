@@ -1,6 +1,6 @@
 //! Prepares a frame from a file as often as it is asked to, and says how long that took: one side of scripts/bench-prepare.
 //!
-//! `peer FORMAT WIDTH HEIGHT TARGET_WIDTH TARGET_HEIGHT FILE`. Each line of standard input is a number of frames; the answer
+//! `prepare_peer FORMAT WIDTH HEIGHT TARGET_WIDTH TARGET_HEIGHT FILE`. Each line of standard input is a number of frames; the answer
 //! is the thread's CPU time in milliseconds a frame.
 
 use std::io::{BufRead, Write};
