@@ -243,5 +243,5 @@ fn scratch(random: &mut Random) -> Flaw {
         let (sine, cosine) = sin_cos_turns(heading + bend * k as f32);
         points[k] = [points[k - 1][0] + step * cosine, points[k - 1][1] + step * sine];
     }
-    Flaw::Scratch { points, half_width: random.between(1.0, 1.8), depth: random.between(0.55, 0.9) }
+    Flaw::Scratch { points, half_width: random.between(1.4, 2.0), depth: random.between(0.65, 0.95) }
 }
