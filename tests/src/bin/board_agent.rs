@@ -40,6 +40,11 @@ fps = 1
 keep = "latest"
 timeout_ms = 30000
 
+# A test pattern is no lit part: what the watch says of it is counted, and rejects nothing.
+[health]
+frozen_frames = 0
+on_trouble = "count"
+
 [model]
 path = "/tmp/board.onnx"
 
