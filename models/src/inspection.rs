@@ -193,6 +193,14 @@ impl InspectionModel {
         Ok(Outcome { score, map, label })
     }
 
+    /// Runs the model on what its input holds, and calls `finished` with its number after each step of the engine's plan.
+    ///
+    /// # Errors
+    /// As [`InspectionModel::score`].
+    pub fn run_with(&mut self, finished: impl FnMut(usize)) -> Result<(), jidoka_engine::RunError> {
+        self.session.run_with(finished)
+    }
+
     /// Scores the test image of `seed` and returns what a golden check has to expect.
     ///
     /// # Errors

@@ -5,12 +5,12 @@ use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
-use crate::common::{check, jidoka, json_lines};
+use crate::common::{check, check_error, jidoka, json_lines};
 use jidoka_capture::{FrameSource as _, Synthetic, SyntheticConfig, images};
 use serde_json::Value;
 
 /// Writes `count` rendered parts as PNG files and returns how many of them are good.
-fn render(folder: &Path, first_part: u32, count: u32, defect_rate: f64) -> usize {
+pub fn render(folder: &Path, first_part: u32, count: u32, defect_rate: f64) -> usize {
     std::fs::create_dir_all(folder).expect("makes the folder");
     let config = SyntheticConfig { width: 320, height: 240, first_part, defect_rate, ..SyntheticConfig::default() };
     let mut source = Synthetic::open(&config).expect("opens");
@@ -109,9 +109,27 @@ fn teach_infer_bench_and_inspect_agree_with_each_other() {
     ] {
         assert!(!bench[key].is_null(), "bench says no {key}: {bench}");
     }
+    assert_eq!((&bench["allocs_per_frame"], &bench["profile"]), (&0.0.into(), &Value::Null));
     let inspected = json_lines(&check(path, &["model", "inspect", "m.onnx", "--json"], 0).stdout).remove(0);
     assert_eq!(inspected["threshold"]["score"], taught["threshold"]);
     check(path, &["model", "verify", "m.onnx"], 0);
+}
+
+#[test]
+fn bench_measures_any_network_and_accounts_for_its_time_step_by_step() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let backbone = concat!(env!("CARGO_MANIFEST_DIR"), "/../../models/zoo/edge-s.onnx");
+    let arguments = ["bench", backbone, "--frames", "3", "--threads", "2", "--profile", "--json"];
+    let bench = json_lines(&check(folder.path(), &arguments, 0).stdout).remove(0);
+    assert_eq!((&bench["stages"]["prepare"], &bench["allocs_per_frame"]), (&Value::Null, &0.0.into()));
+    let profile = &bench["profile"];
+    assert_eq!(profile["runs"], 3);
+    let steps = profile["steps"].as_array().expect("steps");
+    let sum = |key: &str| steps.iter().filter_map(|step| step[key].as_f64()).sum::<f64>();
+    assert!((sum("percent") - 100.0).abs() < 0.1 * steps.len() as f64, "{profile}");
+    let inspected = json_lines(&check(folder.path(), &["model", "inspect", backbone, "--json"], 0).stdout).remove(0);
+    assert_eq!(inspected["plan"]["macs"].as_f64(), Some(sum("macs")));
+    check_error(folder.path(), &["bench", "none.onnx", "--profile"], 3, &["none.onnx"]);
 }
 
 #[test]
