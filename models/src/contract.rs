@@ -96,6 +96,16 @@ pub enum Region {
     },
 }
 
+impl Region {
+    /// The rectangle; `None` for the whole image.
+    pub fn roi(self) -> Option<Roi> {
+        match self {
+            Region::Whole => None,
+            Region::Rectangle { x, y, width, height } => Some(Roi { x, y, width, height }),
+        }
+    }
+}
+
 impl From<Option<Roi>> for Region {
     fn from(roi: Option<Roi>) -> Region {
         match roi {

@@ -3,7 +3,7 @@
 use jidoka_capture::images::Image;
 use jidoka_prepare::{Channels, Corrections, Filter, Fit, Geometry, Preparer, Roi, Spec};
 
-use crate::contract::Input;
+use crate::contract::{Input, Region};
 use crate::{Error, ImageInput, InspectionModel};
 
 /// Prepares images of any size; the plan for the last geometry is kept.
@@ -29,7 +29,9 @@ impl Preparation {
     }
 
     /// As the model states it; a model that states nothing takes stretched images with the filter that anomalib trains on.
+    /// Without `roi` the model sees the region that it was taught from.
     pub fn for_model(model: &InspectionModel, roi: Option<Roi>) -> Preparation {
+        let roi = roi.or(model.contract().roi.and_then(Region::roi));
         let (fit, filter) = model.contract().input.as_ref().map_or((Fit::Stretch, Filter::Triangle), stated);
         Preparation::new(model.input(), roi, fit, filter)
     }

@@ -4,6 +4,7 @@ use image::RgbImage;
 use jidoka_capture::images::Image;
 use jidoka_capture::{Geometry, PixelFormat, Roi};
 use jidoka_models::InspectionModel;
+use jidoka_models::contract::Region;
 use jidoka_prepare::{Fit, Preparer};
 
 use crate::config::Limit;
@@ -32,9 +33,10 @@ pub struct Scorer {
 }
 
 impl Scorer {
-    /// Judges by this limit.
+    /// Judges by this limit. Without `roi` the model sees the region that it was taught from.
     pub fn new(model: InspectionModel, limit: Limit, roi: Option<Roi>) -> Result<Scorer, Error> {
         let threshold = open::threshold_of(&model, limit)?;
+        let roi = roi.or(model.contract().roi.and_then(Region::roi));
         Ok(Scorer { model, plan: None, roi, threshold })
     }
 
@@ -49,7 +51,19 @@ impl Scorer {
         let preparer = match &mut self.plan {
             Some((planned, preparer)) if *planned == geometry => preparer,
             plan => {
-                let preparer = Preparer::new(&open::spec(&self.model, geometry, self.roi))?;
+                let spec = open::spec(&self.model, geometry, self.roi);
+                let preparer = Preparer::new(&spec).map_err(|error| {
+                    let own = self.roi.is_some() && self.roi == self.model.contract().roi.and_then(Region::roi);
+                    if !own {
+                        return Error::from(error);
+                    }
+                    Error::Usage(format!(
+                        "{name}: {error}\n  {} was taught from that region\n  try: --roi 0,0,{},{} for a picture that was cut to it",
+                        self.model.name(),
+                        geometry.width,
+                        geometry.height
+                    ))
+                })?;
                 &mut plan.insert((geometry, preparer)).1
             }
         };

@@ -64,7 +64,7 @@ struct Line<'a> {
 /// Scores every image.
 pub fn run(args: &Args) -> Result<(), Error> {
     let limit = Limit::of(args.threshold, args.sensitivity);
-    let choice = ModelChoice { path: args.model.clone(), limit, threads: args.threads, strict: false };
+    let choice = ModelChoice { path: args.model.clone(), limit, threads: args.threads, strict: false, any_roi: false };
     let mut scorer = Scorer::new(open::model(&choice)?, limit, args.preparation.roi)?;
     let files = files(&args.images)?;
     if let Some(folder) = &args.heatmap {

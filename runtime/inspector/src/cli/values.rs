@@ -46,7 +46,7 @@ pub fn size(text: &str) -> Result<(u32, u32), String> {
 /// How an image is brought to the model's input.
 #[derive(Args, Clone, Copy, Debug)]
 pub struct Preparation {
-    /// The part of each image that matters: x,y,width,height in pixels [default: all of it]
+    /// The part of each image that matters: x,y,width,height in pixels [default: what the model was taught from]
     #[arg(long, value_parser = roi, value_name = "X,Y,W,H")]
     pub roi: Option<Roi>,
 }

@@ -136,6 +136,8 @@ pub struct ModelChoice {
     pub threads: usize,
     /// Whether an operator that allocates refuses the model.
     pub strict: bool,
+    /// Whether it may inspect another region of the frame than it was taught from.
+    pub any_roi: bool,
 }
 
 /// When a part is ejected and when the line calls for help.

@@ -311,11 +311,12 @@ pub fn model(folder: &Path, reader: &mut Reader<'_>) -> ModelChoice {
     );
     let threads = table.count("threads", 1..=64, Some(1), "cores that one inference is split over") as usize;
     let strict = table.flag("strict", true, "refuse a model with operators that have no static step");
+    let any_roi = table.flag("any_roi", false, "inspect another region of the frame than the model was taught from");
     drop(table);
     if score.is_some() && sensitivity.is_some() {
         let what = "[model] threshold and sensitivity exclude each other";
         let problem = Problem::new(reader.line("model", "sensitivity"), what, "one of them, or neither");
         reader.refuse(problem.hint("sensitivity = 0.5 is the model's own threshold"));
     }
-    ModelChoice { path, limit: Limit::of(score.map(|score| score as f32), sensitivity), threads, strict }
+    ModelChoice { path, limit: Limit::of(score.map(|score| score as f32), sensitivity), threads, strict, any_roi }
 }

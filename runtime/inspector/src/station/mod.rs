@@ -13,6 +13,7 @@ pub mod inspect;
 pub mod open;
 pub mod recipes;
 pub mod record;
+pub mod region;
 mod scribe;
 pub mod stop;
 pub mod telemetry;

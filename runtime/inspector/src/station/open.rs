@@ -20,6 +20,7 @@ use super::expected::Expected;
 use super::field::Field;
 use super::inspect::{Framing, Judge};
 use super::recipes::{Active, Known, Registry};
+use super::region;
 use crate::config::{Backend, Config, Limit, ModelChoice, RecipeChoice, Reject, Seeing, Source, WireChoice};
 use crate::error::Error;
 use crate::os::clock;
@@ -95,6 +96,10 @@ pub fn active(config: &Config, place: usize, geometry: Geometry) -> Result<(Acti
 
 fn dress(config: &Config, place: usize, model: InspectionModel, geometry: Geometry) -> Result<(Active, Known), Error> {
     let choice = &config.recipes[place];
+    let mismatch = region::mismatch(model.contract().roi, geometry, choice.roi).filter(|_| !choice.model.any_roi);
+    if let Some(mismatch) = mismatch {
+        return Err(Error::Usage(format!("recipe {}: {}: {mismatch}", choice.name, model.name())));
+    }
     let spec = Spec { raw: config.seeing.raw, ..spec(&model, geometry, choice.roi) };
     let threshold = threshold_of(&model, choice.model.limit)?;
     let id = RecipeId(place as u16 + 1);

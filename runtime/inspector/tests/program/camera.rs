@@ -17,8 +17,8 @@ fn verdicts(log: &[Value]) -> Vec<String> {
 }
 
 /// A picture of one brightness.
-fn write_even(file: &std::path::Path, value: u8) {
-    let (width, height, data) = (320, 240, vec![value; 320 * 240]);
+pub fn write_even(file: &std::path::Path, value: u8, (width, height): (u32, u32)) {
+    let data = vec![value; (width * height) as usize];
     let image = jidoka_capture::images::Image { width, height, format: jidoka_capture::PixelFormat::Grey, data };
     std::fs::write(file, jidoka_capture::images::encode_png(&image.view()).expect("encodes")).expect("writes");
 }
@@ -76,9 +76,9 @@ fn a_camera_is_measured_focused_and_photographed() {
     let image = jidoka_capture::images::decode(&path.join("frame.png")).expect("a picture");
     assert_eq!((image.width, image.height), (640, 480));
     // What cannot be divided by is refused at once, not when the station starts.
-    write_even(&path.join("dark.png"), 9);
+    write_even(&path.join("dark.png"), 9, (320, 240));
     check_error(path, &["camera", "white", "dark.png", "--out", "white.png"], 2, &["too dark"]);
-    write_even(&path.join("even.png"), 200);
+    write_even(&path.join("even.png"), 200, (320, 240));
     check(path, &["camera", "white", "even.png", "--out", "white.png"], 0);
     check_error(path, &["camera", "show", "/dev/null"], 4, &["/dev/null", "not a video device"]);
     check_error(path, &["camera", "set", "/dev/null", "gain"], 2, &["gain=10"]);
@@ -92,7 +92,7 @@ fn what_is_put_right_in_frames_is_taught_and_inspected_alike() {
     station(path, "");
     check(path, &["camera", "snapshot", "--config", "station.toml", "--skip", "0", "--out", "place.png"], 0);
     // An even white frame changes nothing, and goes the whole way all the same.
-    write_even(&path.join("white.png"), 210);
+    write_even(&path.join("white.png"), 210, (320, 240));
     let text = std::fs::read_to_string(path.join("station.toml")).expect("reads");
     let good = text.replace("defect_percent = 30", "defect_percent = 0\nseed = 5");
     let corrections = "\n[flat_field]\nwhite = \"white.png\"\n[align]\ntemplate = \"place.png\"\nmax_shift_px = 12\nmax_degrees = 3\nleast_match = 0.05\n";

@@ -1,6 +1,7 @@
 //! Bad input of every kind: one clear message, the right exit code, nothing energised.
 
-use crate::common::{check, check_error, text};
+use crate::common::{check, check_error, json_lines, text};
+use crate::flow::{render, station};
 
 const STATION: &str = r#"
 [camera]
@@ -95,4 +96,47 @@ fn the_text_alone_can_be_checked_where_the_devices_are_not() {
     std::fs::write(folder.path().join("good.toml"), STATION).expect("writes");
     let out = text(&check(folder.path(), &["check", "good.toml", "--text-only"], 0).stdout);
     assert!(out.contains("acts 400 ms after the trigger, for 20 ms; parts 50 ms apart"), "{out}");
+}
+
+#[test]
+fn a_model_inspects_the_region_that_it_was_taught_from() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path();
+    render(&path.join("good"), 0, 12, 0.0);
+    let whole = ["teach", "--good", "good", "--out", "m.onnx", "--size", "64", "--bank", "16", "--method", "padim"];
+    check(path, &[&whole[..], &["--roi", "40,20,200,200"]].concat(), 0);
+    station(path, "");
+    for command in ["check", "run"] {
+        let words =
+            ["m.onnx", "the region 200x200 at 40,20", "the whole frame", "x = 40, y = 20, width = 200, height = 200"];
+        check_error(path, &[command, "station.toml"], 2, &words);
+    }
+    let text = std::fs::read_to_string(path.join("station.toml")).expect("reads");
+    let other = format!("{text}\n[roi]\nx = 41\ny = 20\nwidth = 200\nheight = 200\n");
+    for (changed, code) in [
+        (other.clone(), 2),
+        (other.replace("x = 41", "x = 40"), 0),
+        (other.replace("[model]", "[model]\nany_roi = true"), 0),
+    ] {
+        std::fs::write(path.join("station.toml"), changed).expect("writes");
+        check(path, &["check", "station.toml"], code);
+    }
+
+    // Where nobody says otherwise, single images are seen as they were taught.
+    let score = |more: &[&str]| {
+        let lines =
+            json_lines(&check(path, &[&["infer", "m.onnx", "good/003.png", "--json"], more].concat(), 0).stdout);
+        lines[0]["score"].to_string()
+    };
+    assert_eq!(score(&[]), score(&["--roi", "40,20,200,200"]));
+    assert_ne!(score(&[]), score(&["--roi", "0,0,320,240"]));
+    std::fs::create_dir(path.join("cut")).expect("makes a folder");
+    crate::camera::write_even(&path.join("cut/small.png"), 90, (100, 100));
+    check_error(
+        path,
+        &["infer", "m.onnx", "cut"],
+        2,
+        &["small.png", "was taught from that region", "--roi 0,0,100,100"],
+    );
+    check(path, &["infer", "m.onnx", "cut", "--roi", "0,0,100,100"], 0);
 }
