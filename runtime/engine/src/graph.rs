@@ -414,7 +414,7 @@ impl Op {
     /// What reports call it.
     pub fn label(&self) -> String {
         match self {
-            Op::Conv(c) if c.group > 1 && c.group == c.channels_in => "depthwise".into(),
+            Op::Conv(c) if c.group == c.channels_in && c.group == c.channels_out => "depthwise".into(),
             Op::Conv(_) => "conv".into(),
             Op::Pool(_) => "pool".into(),
             Op::Chain(_) => "chain".into(),

@@ -7,6 +7,7 @@ mod chain;
 mod conv;
 mod int8;
 mod nearest;
+mod separable;
 
 use crate::graph::{Graph, Op, ValueId};
 
@@ -17,6 +18,7 @@ pub(crate) fn fuse(graph: &mut Graph) {
     while apply(graph, &[conv::stride, conv::scale, conv::clamp, conv::residual, chain::chain]) {}
     prune(graph);
     int8::fold(graph);
+    while apply(graph, &[separable::separable]) {}
     // Quantisation that became arithmetic joins its neighbours.
     while apply(graph, &[chain::chain]) {}
 }

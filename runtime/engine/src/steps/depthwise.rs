@@ -21,9 +21,13 @@ struct Depthwise {
     to: (Slot, Planes),
 }
 
-/// Whether a convolution is one filter a channel, with nothing to add.
+/// Whether a convolution is one filter a channel, with nothing to add. An image of one channel is filtered so too, unless the
+/// filter is a single number.
 pub(super) fn fits(conv: &Conv) -> bool {
-    conv.group > 1 && conv.group == conv.channels_in && conv.channels_in == conv.channels_out && !conv.residual
+    (conv.group > 1 || conv.window.taps() > 1)
+        && conv.group == conv.channels_in
+        && conv.channels_in == conv.channels_out
+        && !conv.residual
 }
 
 pub(super) fn build(build: &Build, conv: &Conv, inputs: &[Place], out: &Place) -> Result<Made, String> {
