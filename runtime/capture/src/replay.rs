@@ -55,6 +55,7 @@ impl Replay {
             None if config.path.is_dir() => folder(&config.path, config.memory_mib)?,
             None => (vec![Stored::whole(config.path.clone(), images::decode(&config.path)?)], Vec::new()),
         };
+        skipped.iter().for_each(|skip| log::warn!("skipped: {}", skip.error));
         let first = &frames[0];
         let encoding = Encoding { range: Range::Full, ..Encoding::default() };
         let height = first.image.height / config.filmstrip.filter(|_| is_tall(&first.image)).unwrap_or(1);
@@ -228,7 +229,12 @@ impl FrameSource for Replay {
         let Geometry { width, height, format, .. } = self.geometry;
         let pace = self.fps.map_or("as fast as possible".into(), |fps| format!("{fps} frames a second"));
         let again = if self.repeat { ", again and again" } else { "" };
-        format!("replay of {}, {} frames, {width}x{height} {format}, {pace}{again}", self.path.display(), self.len())
+        let passed_over = match self.skipped.len() {
+            0 => String::new(),
+            count => format!(" ({count} that do not decode are skipped)"),
+        };
+        let (path, frames) = (self.path.display(), self.len());
+        format!("replay of {path}, {frames} frames{passed_over}, {width}x{height} {format}, {pace}{again}")
     }
 }
 

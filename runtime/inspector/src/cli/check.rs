@@ -1,7 +1,7 @@
 //! `jidoka check`: everything that `run` would refuse, without energising anything.
 
 use std::borrow::Cow;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use jidoka_line::{Axis, Wiring};
 use serde_json::json;
@@ -59,6 +59,7 @@ pub fn run(args: &Args) -> Result<(), Error> {
             let path = choice.model.path.display();
             found.push((name.into(), format!("{path} ({sha256}), threshold {threshold:.4}, {golden}")));
         }
+        files(&config)?;
         let (gpio, _) = open::gpio(&config)?;
         for wire in config.inputs.lines() {
             let line = gpio.find(&wire.address)?;
@@ -82,6 +83,24 @@ pub fn run(args: &Args) -> Result<(), Error> {
         }
         ui::say(table.render_left().trim_end());
         ui::say(format!("\n  {} would run", config.file));
+    }
+    Ok(())
+}
+
+/// That what `run` writes to can be written to, without making anything.
+fn files(config: &Config) -> Result<(), Error> {
+    let kept = [("verdict_log", &config.station.verdict_log), ("blackbox", &config.station.blackbox)];
+    for (key, path) in kept.into_iter().filter_map(|(key, path)| Some((key, path.as_ref()?))) {
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let target = if path.exists() { path } else { folder };
+        rustix::fs::access(target, rustix::fs::Access::WRITE_OK).map_err(|error| {
+            let action = if key == "blackbox" { "write the black box" } else { "write the verdict log" };
+            Error::file(path, action, error.into())
+        })?;
+    }
+    if let Some((device, _)) = &config.watchdog {
+        // Looked at and not opened: an open watchdog bites.
+        std::fs::metadata(device).map_err(|error| Error::file(device, "find [watchdog] device", error))?;
     }
     Ok(())
 }

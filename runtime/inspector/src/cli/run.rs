@@ -1,11 +1,10 @@
 //! `jidoka run`: a station, until it is told to stop.
 
-use std::fs::OpenOptions;
-use std::io::{BufWriter, Write};
+use std::io::BufWriter;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use jidoka_line::Axis;
+use jidoka_line::{Axis, Wiring};
 use jidoka_pins::{PinState, SimChip};
 use serde_json::json;
 
@@ -101,15 +100,14 @@ pub fn run(args: &Args) -> Result<(), Error> {
 }
 
 fn open_log(config: &Config, registry: &Registry) -> Result<VerdictLog, Error> {
-    let (out, name): (Box<dyn Write>, String) = match &config.station.verdict_log {
-        None => (Box::new(BufWriter::new(std::io::stdout())), "standard output".into()),
+    let registry = registry.clone();
+    let log = match &config.station.verdict_log {
+        None => VerdictLog::new(Box::new(BufWriter::new(std::io::stdout())), "standard output".into(), registry),
         Some(path) => {
-            let file = OpenOptions::new().create(true).append(true).open(path);
-            let file = file.map_err(|error| Error::file(path, "open the verdict log", error))?;
-            (Box::new(BufWriter::new(file)), path.display().to_string())
+            VerdictLog::to_file(path, registry).map_err(|error| Error::file(path, "open the verdict log", error))?
         }
     };
-    Ok(VerdictLog::new(out, name, registry.clone()))
+    Ok(log.with_gate(config.outputs.wiring == Wiring::EnergiseToPass))
 }
 
 /// What the simulated chip's lines show when all is over: the proof, on a machine without wires, that they are safe.

@@ -108,6 +108,15 @@ fn contradictions_are_refused_with_the_sums() {
         "pitch_ms = 120\nverdict_within_ms = 900",
         &["is over before the verdict is there", "delay_ms = 900"],
     );
+    check(
+        "width = 640",
+        "fps = 10\nwidth = 640",
+        &[
+            "fps = 10 makes a part every 100.0 ms",
+            "at least 120.0 ms apart",
+            "pitch_ms = 100.0 or less, fps = 8.3 or less",
+        ],
+    );
     check("delay_ms = 400", "delay_ms = 60000", &["parts would be in flight"]);
     check("\"lab/LAB1\"", "\"lab/LAB0\"", &["ready and reject are both \"lab/LAB0\""]);
 }

@@ -1,16 +1,19 @@
 //! What only shows when several tables are seen together.
 
-use jidoka_line::EjectorId;
+use jidoka_capture::SourceConfig;
+use jidoka_line::{Axis, EjectorId};
 
 use super::problem::Problem;
 use super::reader::Reader;
 use super::recipes::RecipeChoice;
+use super::trigger::Source;
 use super::{Backend, Config};
 
 /// Refuses what contradicts itself across tables.
 pub fn check(config: &Config, reader: &mut Reader<'_>) {
     confirmation(config, reader);
     frames(config, reader);
+    every_frame_has_its_place(config, reader);
     lines_are_distinct(config, reader);
     for (index, recipe) in config.recipes.iter().enumerate() {
         ejectors(config, recipe, index > 0, reader);
@@ -47,6 +50,35 @@ fn frames(config: &Config, reader: &mut Reader<'_>) {
     if frames > 1 && config.trigger.check_sequence {
         let what = format!("[policy] frames = {frames} with a camera_trigger that exposes one");
         reader.refuse(Problem::new(reader.line("policy", "frames"), what, "frames = 1, or a free-running camera"));
+    }
+}
+
+/// Where every frame is a part, frames may not come faster than parts can.
+fn every_frame_has_its_place(config: &Config, reader: &mut Reader<'_>) {
+    let fps = match &config.camera.source {
+        SourceConfig::V4l2(camera) => camera.fps,
+        SourceConfig::Replay(replay) => replay.fps,
+        SourceConfig::Synthetic(synthetic) => synthetic.fps,
+    };
+    let Some(fps) = fps.filter(|_| config.trigger.source == Source::Frames) else { return };
+    let interval_us = 1e6 / fps;
+    for (index, recipe) in config.recipes.iter().enumerate() {
+        let pitch_us = recipe.reject.pitch_us as f64;
+        if recipe.reject.slot.axis() != Axis::Time || interval_us >= pitch_us * 0.999 {
+            continue;
+        }
+        let of = if index == 0 { String::new() } else { format!(" (recipe {})", recipe.name) };
+        let what = format!(
+            "[camera] fps = {fps} makes a part every {:.1} ms, and parts are at least {:.1} ms apart{of}",
+            interval_us / 1000.0,
+            pitch_us / 1000.0
+        );
+        let expected = format!(
+            "[reject] pitch_ms = {:.1} or less, fps = {:.1} or less, or a [trigger] that tells which frames show a part",
+            interval_us / 1000.0,
+            1e6 / pitch_us
+        );
+        reader.refuse(Problem::new(reader.line("camera", "fps"), what, expected));
     }
 }
 

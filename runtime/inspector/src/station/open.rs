@@ -102,6 +102,9 @@ fn dress(config: &Config, place: usize, model: InspectionModel, geometry: Geomet
     }
     let spec = Spec { raw: config.seeing.raw, ..spec(&model, geometry, choice.roi) };
     let threshold = threshold_of(&model, choice.model.limit)?;
+    if let Some(doubt) = doubt(&model, choice.model.limit) {
+        log::warn!("recipe {}: {}: {doubt}", choice.name, model.name());
+    }
     let id = RecipeId(place as u16 + 1);
     let judge = Judge { policy: policy(&model, choice, &spec, threshold)?, model: digest(model.sha256()), recipe: id };
     let known = Known {
@@ -305,6 +308,25 @@ pub fn threshold_of(model: &InspectionModel, limit: Limit) -> Result<f64, Error>
         }),
     }
 }
+
+/// What is odd about a threshold that replaces the model's own, judged by the good parts that it was taught from.
+fn doubt(model: &InspectionModel, limit: Limit) -> Option<String> {
+    let Limit::Score(score) = limit else { return None };
+    let contract = model.contract();
+    let (own, good) = (contract.threshold.as_ref()?.score, contract.calibration.as_ref()?);
+    let odd = if f64::from(score) < good.low {
+        "rejects every good part that it was taught from"
+    } else if f64::from(score) > good.high.max(own) * FAR_ABOVE {
+        "may let bad parts pass"
+    } else {
+        return None;
+    };
+    let (low, high) = (good.low, good.high);
+    Some(format!("threshold {score} {odd}: their scores are {low:.3} to {high:.3}, and its own threshold is {own:.3}"))
+}
+
+/// How many times the highest score of a good part a threshold may be without a warning.
+const FAR_ABOVE: f64 = 2.0;
 
 /// A model rejects scores greater than its threshold, the line those at or over its limit: the limit is the next number.
 fn just_above(threshold: f64) -> f32 {

@@ -6,6 +6,7 @@
 //! | `part` | `part`, `recipe`, `sequence`, `verdict` (`pass`, `reject`, `missed`), `why`, `score`, `captured_us`, `decided_us`, `pulse`, `judged` (why the loop decided, where the line overruled it), times of the stages |
 //! | `pulse_on` | `pulse`, `part`, `ejector`, `at_us`, `delay_us` (from the part's exposure), `late_us` |
 //! | `pulse_off` | `pulse`, `ejector`, `at_us`, `width_us` |
+//! | `gate_shut`, `gate_free` | the same of a line that is wired energise-to-pass: while this part is at the gate, it stays shut |
 //! | `recipe` | `recipe` (its name), `at_us`: triggers belong to it from here on |
 //! | `lost` | `first`, `count`: parts whose trigger was lost between the threads |
 //! | `alarm`, `acknowledged`, `mode`, `pin_failed` | what the name says, and `at_us` |
@@ -15,16 +16,21 @@
 //! `pulse_off`: the log matches the wires one to one.
 
 use std::collections::BTreeMap;
-use std::io::Write;
+use std::fs::{File, OpenOptions};
+use std::io::{BufWriter, Write};
+use std::path::Path;
+use std::time::{Duration, Instant};
 
 use jidoka_capture::SourceStats;
-use jidoka_line::{Departure, Mode, Note, Outcome, PartId, PulseId, RecipeId, What, Why};
+use jidoka_line::{Departure, EjectorId, Mode, Note, Outcome, PartId, PulseId, RecipeId, What, Why};
 use serde_json::{Value, json};
 
 use super::Ended;
 use super::recipes::Registry;
 use super::record::{Seen, Sink};
 
+/// How much of the log a power cut may cost.
+pub const SYNC_PERIOD: Duration = Duration::from_secs(1);
 /// Parts whose times are remembered until they leave; more than can be in flight.
 const MOST_PENDING: usize = 1024;
 
@@ -37,6 +43,12 @@ pub struct VerdictLog {
     pending: BTreeMap<PartId, Seen>,
     on_since: BTreeMap<PulseId, u64>,
     failed: bool,
+    /// The file, where the lines go to one, and when it was last told to reach the disk.
+    disk: Option<(File, Instant)>,
+    /// Whether anything was written since.
+    owes: bool,
+    /// On an energise-to-pass line the reject window is when the gate is shut for a part, not a pulse on a wire.
+    gate: bool,
     /// Lines that could not be written.
     pub lost: u64,
 }
@@ -44,12 +56,42 @@ pub struct VerdictLog {
 impl VerdictLog {
     /// A log to `out`, which complaints call `name`, of the recipes in `registry`.
     pub fn new(out: Box<dyn Write>, name: String, registry: Registry) -> VerdictLog {
-        VerdictLog { out, name, registry, pending: BTreeMap::new(), on_since: BTreeMap::new(), failed: false, lost: 0 }
+        VerdictLog {
+            out,
+            name,
+            registry,
+            pending: BTreeMap::new(),
+            on_since: BTreeMap::new(),
+            failed: false,
+            disk: None,
+            owes: false,
+            gate: false,
+            lost: 0,
+        }
+    }
+
+    /// The same to a file, appended to. What is written reaches the disk within [`SYNC_PERIOD`], so that a power cut loses no
+    /// more than that.
+    ///
+    /// # Errors
+    /// What the system says where the file cannot be opened.
+    pub fn to_file(path: &Path, registry: Registry) -> std::io::Result<VerdictLog> {
+        let file = OpenOptions::new().create(true).append(true).open(path)?;
+        let disk = file.try_clone()?;
+        let log = VerdictLog::new(Box::new(BufWriter::new(file)), path.display().to_string(), registry);
+        Ok(VerdictLog { disk: Some((disk, Instant::now())), ..log })
+    }
+
+    /// Of a line that is wired energise-to-pass: windows are `gate_shut` and `gate_free` and no pulses.
+    #[must_use]
+    pub fn with_gate(self, gate: bool) -> VerdictLog {
+        VerdictLog { gate, ..self }
     }
 
     /// Writes one line.
     pub fn line(&mut self, value: &Value) {
         let written = writeln!(self.out, "{value}");
+        self.owes = true;
         self.note_failure(written);
     }
 
@@ -148,6 +190,22 @@ impl VerdictLog {
         value["log_lines_lost"] = self.lost.into();
         self.line(&value);
         self.rest();
+        self.sync();
+    }
+
+    /// The scribe's thread may wait for a disk; loop and actuator never do.
+    fn sync(&mut self) {
+        if let Some((disk, last)) = &mut self.disk
+            && std::mem::take(&mut self.owes)
+        {
+            *last = Instant::now();
+            let synced = match disk.sync_data() {
+                // A pipe or a device has no disk to reach.
+                Err(error) if error.kind() == std::io::ErrorKind::InvalidInput => Ok(()),
+                other => other,
+            };
+            self.note_failure(synced);
+        }
     }
 }
 
@@ -166,14 +224,14 @@ impl Sink for VerdictLog {
                 self.on_since.insert(pulse, at_us);
                 let captured_us = self.pending.get(&part).map(|seen| seen.part.captured_at.as_u64());
                 json!({
-                    "event": "pulse_on", "pulse": pulse.0, "part": part.0, "ejector": ejector.0, "at_us": at_us,
+                    "event": if self.gate && ejector == EjectorId::REJECT { "gate_shut" } else { "pulse_on" }, "pulse": pulse.0, "part": part.0, "ejector": ejector.0, "at_us": at_us,
                     "delay_us": captured_us.map(|captured_us| at_us.saturating_sub(captured_us)), "late_us": late,
                 })
             }
             What::PulseOff { pulse, ejector } => {
                 let width_us = self.on_since.remove(&pulse).map(|on_us| at_us.saturating_sub(on_us));
                 json!({
-                    "event": "pulse_off", "pulse": pulse.0, "ejector": ejector.0, "at_us": at_us, "width_us": width_us,
+                    "event": if self.gate && ejector == EjectorId::REJECT { "gate_free" } else { "pulse_off" }, "pulse": pulse.0, "ejector": ejector.0, "at_us": at_us, "width_us": width_us,
                 })
             }
             What::Left(left) => self.part(&left),
@@ -203,6 +261,9 @@ impl Sink for VerdictLog {
     fn rest(&mut self) {
         let flushed = self.out.flush();
         self.note_failure(flushed);
+        if self.disk.as_ref().is_some_and(|(_, last)| last.elapsed() >= SYNC_PERIOD) {
+            self.sync();
+        }
     }
 }
 
@@ -261,5 +322,34 @@ pub fn why_word(why: Why) -> &'static str {
         Why::Mismatch => "mismatch",
         Why::Touched => "touched",
         Why::TrackLost => "track_lost",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use jidoka_line::{Micros, Travel};
+
+    #[test]
+    fn a_gate_has_no_pulses_and_another_ejector_has() {
+        let folder = tempfile::tempdir().expect("a folder");
+        for (gate, first) in [(true, ["gate_shut", "gate_free"]), (false, ["pulse_on", "pulse_off"])] {
+            let path = folder.path().join(format!("{gate}.jsonl"));
+            let mut log = VerdictLog::to_file(&path, Registry::default()).expect("opens").with_gate(gate);
+            for ejector in [EjectorId::REJECT, EjectorId(1)] {
+                let pulse = PulseId(3);
+                let on = What::PulseOn { pulse, ejector, part: PartId(7), planned: Travel::default(), late: 0 };
+                for (at, what) in [(10, on), (30, What::PulseOff { pulse, ejector })] {
+                    log.note(&Note { at: Micros::new(at), what });
+                }
+            }
+            log.rest();
+            log.sync();
+            let text = std::fs::read_to_string(&path).expect("reads");
+            let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+            let events: Vec<_> = lines.iter().map(|line| line["event"].as_str().unwrap_or_default()).collect();
+            assert_eq!(events, [first[0], first[1], "pulse_on", "pulse_off"]);
+            assert_eq!((lines[1]["width_us"].as_u64(), log.lost), (Some(20), 0));
+        }
     }
 }

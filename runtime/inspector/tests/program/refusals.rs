@@ -1,7 +1,7 @@
 //! Bad input of every kind: one clear message, the right exit code, nothing energised.
 
 use crate::common::{check, check_error, json_lines, text};
-use crate::flow::{render, station};
+use crate::flow::{render, station, teach};
 
 const STATION: &str = r#"
 [camera]
@@ -139,4 +139,41 @@ fn a_model_inspects_the_region_that_it_was_taught_from() {
         &["small.png", "was taught from that region", "--roi 0,0,100,100"],
     );
     check(path, &["infer", "m.onnx", "cut", "--roi", "0,0,100,100"], 0);
+}
+
+#[test]
+fn what_run_would_trip_over_is_found_by_check() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path();
+    teach(path);
+    station(path, "");
+    let text_of = |from: &str, to: &str| {
+        let text = std::fs::read_to_string(path.join("station.toml")).expect("reads");
+        assert!(text.contains(from), "{from}");
+        std::fs::write(path.join("changed.toml"), text.replacen(from, to, 1)).expect("writes");
+    };
+    for (from, to, words) in [
+        ("\"verdicts.jsonl\"", "\"absent/verdicts.jsonl\"", ["absent", "verdict log"]),
+        ("[camera]", "blackbox = \"absent/box\"\n[camera]", ["absent", "black box"]),
+        ("[model]", "[watchdog]\ndevice = \"/dev/no-such-dog\"\n[model]", ["/dev/no-such-dog", "watchdog"]),
+    ] {
+        text_of(from, to);
+        check_error(path, &["check", "changed.toml"], 4, &words);
+    }
+    // A threshold far from everything that the model has seen is allowed and said.
+    for (threshold, words) in [("500", "may let bad parts pass"), ("-5", "rejects every good part")] {
+        text_of("path = \"m.onnx\"", &format!("path = \"m.onnx\"\nthreshold = {threshold}"));
+        check_error(path, &["check", "changed.toml"], 0, &[words, "its own threshold"]);
+    }
+    // A station over photographs names those that it cannot show.
+    std::fs::write(path.join("good/broken.png"), b"not an image").expect("writes");
+    text_of(
+        "source = \"synthetic\"\nwidth = 320\nheight = 240\nfirst_part = 12",
+        "source = \"replay\"\npath = \"good\"",
+    );
+    let text = std::fs::read_to_string(path.join("changed.toml")).expect("reads").replace("defect_percent = 30\n", "");
+    std::fs::write(path.join("changed.toml"), text).expect("writes");
+    let found = check(path, &["check", "changed.toml"], 0);
+    assert!(crate::common::text(&found.stderr).contains("broken.png"));
+    assert!(crate::common::text(&found.stdout).contains("12 frames (1 that do not decode are skipped)"));
 }
