@@ -5,7 +5,9 @@ const TOLERANCE: f32 = 1e-4;
 
 /// The bytes and the step with `weight = byte * step`, if there are such.
 ///
-/// The largest weight is some whole number of steps, usually 127: every one that a byte holds is tried.
+/// The largest weight is some whole number of steps, usually 127, which symmetric quantisation gives: every one that a byte
+/// holds is tried. -128 comes last, since some instruction sets have no fast product with it, and what needs half of it or
+/// less is on that grid too.
 pub(in crate::fuse) fn on_grid(weights: &[f32]) -> Option<(Vec<i8>, f32)> {
     let most = weights.iter().fold(0.0f32, |m, w| m.max(w.abs()));
     if !most.is_finite() {
@@ -14,15 +16,7 @@ pub(in crate::fuse) fn on_grid(weights: &[f32]) -> Option<(Vec<i8>, f32)> {
     if most == 0.0 {
         return Some((vec![0; weights.len()], 1.0));
     }
-    (1..=128).rev().find_map(|steps| {
-        // 127 first: it is what symmetric quantisation gives.
-        let steps = if steps == 128 {
-            127
-        } else if steps == 127 {
-            128
-        } else {
-            steps
-        };
+    (1..=127).rev().chain([128]).find_map(|steps| {
         let step = most / steps as f32;
         let bytes = weights.iter().map(|w| {
             let byte = (w / step).round_ties_even();
@@ -52,6 +46,14 @@ mod tests {
         check(&[0, 0], 1.0);
         check(&[5, -7, 3, 2, 1], 0.3);
         check(&[100, 99, -98, 13], 2.5);
+    }
+
+    #[test]
+    fn the_least_byte_is_used_where_nothing_else_will_do() {
+        let found = |bytes: &[i8]| on_grid(&bytes.iter().map(|b| f32::from(*b) * 0.02).collect::<Vec<_>>()).unwrap().0;
+        assert_eq!(found(&[-64, 3, 7]), [-64, 3, 7]);
+        assert_eq!(found(&[-32, 1, 5, 31]).iter().min(), Some(&-96));
+        assert_eq!(found(&[-128, 3, 7]), [-128, 3, 7]);
     }
 
     #[test]
