@@ -114,7 +114,8 @@ fn camera(root: &Path, device: &Path) -> Finding {
 fn gpio(board: &Board, machine: &Machine<'_>) -> Finding {
     if let Some(problem) = machine.gpio_problem {
         let mut lines = problem.lines();
-        let found = lines.next().unwrap_or_default().to_string();
+        // The subject is said already.
+        let found = lines.next().map(|line| line.trim_start_matches("gpio: ").to_string()).unwrap_or_default();
         return Finding::problem("gpio", found, lines.map(str::trim).collect::<Vec<_>>().join("; "));
     }
     let found = if machine.gpio_labels.is_empty() { "no chip".into() } else { machine.gpio_labels.join(", ") };
@@ -305,7 +306,7 @@ mod tests {
         assert_eq!(gpio.level, Level::Problem);
         assert_eq!(
             (gpio.found.as_str(), gpio.advice.as_str()),
-            ("gpio: permission denied for /dev/gpiochip0", "try: join the group")
+            ("permission denied for /dev/gpiochip0", "try: join the group")
         );
     }
 

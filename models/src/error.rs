@@ -10,7 +10,7 @@ use jidoka_prepare::{CorrectionError, FrameError, SpecError};
 #[non_exhaustive]
 pub enum Error {
     /// A file could not be read or written.
-    #[error("{}: cannot {action}: {error}", path.display())]
+    #[error("{}: cannot {action}: {error}{}", path.display(), advice(path, error))]
     Io {
         /// The file or folder.
         path: PathBuf,
@@ -217,6 +217,16 @@ impl Error {
     pub(crate) fn io(path: &std::path::Path, action: &'static str, error: std::io::Error) -> Error {
         Error::Io { path: path.to_owned(), action, error }
     }
+}
+
+/// What to do about a file that is not there.
+fn advice(path: &std::path::Path, error: &std::io::Error) -> String {
+    if error.kind() != std::io::ErrorKind::NotFound || path.extension().is_none_or(|extension| extension != "onnx") {
+        return String::new();
+    }
+    "\n  expected: an .onnx file, as `jidoka teach --out` writes it\n  try: look at the path (one in a configuration is taken from \
+     the folder that the configuration is in), or teach it first"
+        .into()
 }
 
 fn list(names: &[String]) -> String {

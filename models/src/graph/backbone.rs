@@ -50,8 +50,12 @@ impl Backbone {
         let message = onnx::decode(file, bytes)?;
         // The engine types the graph at the size asked for, so a fully convolutional file takes any.
         let options = ReadOptions { input_shape: Some(vec![1, 3, size.1, size.0]) };
-        let model = Model::from_bytes_with(file, bytes, &options)?;
         let wrong = |reason: String| Error::NotABackbone { name: file.to_owned(), reason };
+        // A graph that cannot take that size is no backbone; how it failed inside is of no use to whoever named it.
+        let model = Model::from_bytes_with(file, bytes, &options).map_err(|error| {
+            log_refusal(file, &error);
+            wrong(format!("its graph cannot take an image of {width}x{height}"))
+        })?;
         let input = &model.inputs()[0];
         if input.name != IMAGE || input.dtype != DType::F32 {
             return Err(wrong(format!("its input is `{}` {:?}", input.name, input.dtype)));

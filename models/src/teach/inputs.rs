@@ -59,7 +59,7 @@ impl<'a> Inputs<'a> {
         for index in 0..inputs.parts.count() {
             let mut prepared = vec![0.0; values];
             if let Err(error) = inputs.take(index, &mut prepared, &mut digest) {
-                let skipped = SkippedImage { name: inputs.parts.name(index), reason: error.to_string() };
+                let skipped = SkippedImage::of(inputs.parts.name(index), &error);
                 progress(Progress::Skipped { name: &skipped.name, reason: &skipped.reason });
                 inputs.skipped.push(skipped);
                 continue;
@@ -75,7 +75,7 @@ impl<'a> Inputs<'a> {
                 usable: inputs.usable.len(),
                 found: inputs.parts.count(),
                 needed: MIN_IMAGES,
-                skipped: inputs.skipped.iter().map(|s| s.reason.clone()).collect(),
+                skipped: inputs.skipped.iter().map(|s| format!("{}: {}", s.name, s.reason)).collect(),
             });
         }
         Ok(inputs)

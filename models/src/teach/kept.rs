@@ -66,11 +66,11 @@ impl Kept {
             let mut pixels = vec![0; 3 * width as usize * height as usize];
             match parts.read(index).and_then(|image| preparation.fill_u8(&name, &image, &mut pixels)) {
                 Ok(()) => kept.push(name, pixels),
-                Err(error) => kept.skipped.push(SkippedImage { name, reason: error.to_string() }),
+                Err(error) => kept.skipped.push(SkippedImage::of(name, &error)),
             }
         }
         if kept.count() == 0 {
-            let skipped = kept.skipped.into_iter().map(|s| s.reason).collect();
+            let skipped = kept.skipped.into_iter().map(|s| format!("{}: {}", s.name, s.reason)).collect();
             return Err(Error::TooFewImages { usable: 0, found: parts.count(), needed: 1, skipped });
         }
         Ok(kept)

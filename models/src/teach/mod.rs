@@ -147,6 +147,15 @@ pub struct SkippedImage {
     pub reason: String,
 }
 
+impl SkippedImage {
+    /// What `error` says of the image, without saying its name a second time.
+    pub(crate) fn of(name: String, error: &crate::Error) -> SkippedImage {
+        let said = error.to_string();
+        let reason = said.strip_prefix(&format!("{name}: ")).map(str::to_owned).unwrap_or(said);
+        SkippedImage { name, reason }
+    }
+}
+
 /// What was taught.
 #[derive(Clone, Debug, Serialize)]
 pub struct Report {

@@ -8,7 +8,7 @@ use std::time::Duration;
 #[non_exhaustive]
 pub enum CaptureError {
     /// A file or folder could not be read.
-    #[error("{}: {error}", path.display())]
+    #[error("{}: {error}{}", path.display(), advice(error))]
     Io {
         /// What was read.
         path: PathBuf,
@@ -30,7 +30,11 @@ pub enum CaptureError {
         reason: String,
     },
     /// There is no such device.
-    #[error("{}: no such camera; found: {others}. Links in /dev/v4l/by-id stay the same when cables move", device.display())]
+    #[error(
+        "{}: no such camera; found: {others}\n  expected: a device node, best a link in /dev/v4l/by-id, which stays the same \
+         when cables move\n  try: `jidoka camera list`; `synthetic`, or a folder of images, where there is no camera",
+        device.display()
+    )]
     Missing {
         /// The device node.
         device: PathBuf,
@@ -238,6 +242,21 @@ pub enum Unfit {
     /// Out of focus.
     #[error("blurred: look at lens and focus")]
     Blurred,
+}
+
+/// What to do about what the system says of a file.
+fn advice(error: &std::io::Error) -> &'static str {
+    match error.kind() {
+        std::io::ErrorKind::NotFound => {
+            "\n  expected: a folder of images, an image, a recording or a video\n  try: look at the path; those in a \
+             configuration are taken from the folder that it is in"
+        }
+        std::io::ErrorKind::AlreadyExists => {
+            "\n  expected: a file that does not exist yet: a recording is not written over\n  try: another name, or remove it \
+             first"
+        }
+        _ => "",
+    }
 }
 
 impl FrameFault {

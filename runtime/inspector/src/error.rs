@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use jidoka_prepare::CorrectionError;
+
 use crate::config::problem::Refused;
 use crate::exit::Exit;
 
@@ -15,7 +17,7 @@ pub enum Error {
     #[error("{0}")]
     Usage(String),
     /// A file could not be read or written.
-    #[error("{}: cannot {action}: {error}", path.display())]
+    #[error("{}: cannot {action}: {error}{}", path.display(), advice(path, error))]
     File {
         /// The file.
         path: PathBuf,
@@ -23,6 +25,28 @@ pub enum Error {
         action: &'static str,
         /// What the system said.
         error: std::io::Error,
+    },
+    /// A file that is to be written cannot be.
+    #[error("{flag} {}: cannot write: {reason}\n  expected: a file in a folder that exists\n  {hint}", path.display())]
+    Output {
+        /// The argument that names it.
+        flag: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        reason: String,
+        /// What to do.
+        hint: String,
+    },
+    /// What a configuration names could not be had.
+    #[error("{file}: {key}: {error}")]
+    Named {
+        /// The configuration.
+        file: String,
+        /// The table and the key, or the alternatives.
+        key: String,
+        /// What is wrong with it.
+        error: Box<Error>,
     },
     /// A model was refused.
     #[error(transparent)]
@@ -114,6 +138,18 @@ pub enum Error {
     Report(String),
 }
 
+/// What to do about a file that is not there.
+fn advice(path: &Path, error: &std::io::Error) -> &'static str {
+    let is_toml = path.extension().is_some_and(|extension| extension == "toml");
+    match error.kind() {
+        std::io::ErrorKind::NotFound if is_toml => {
+            "\n  expected: a station's configuration\n  try: look at the path, or begin with one of docs/examples"
+        }
+        std::io::ErrorKind::NotFound => "\n  expected: a file or folder that exists\n  try: look at the path",
+        _ => "",
+    }
+}
+
 impl From<jidoka_prepare::SpecError> for Error {
     fn from(error: jidoka_prepare::SpecError) -> Error {
         Error::Prepare(error.into())
@@ -126,16 +162,30 @@ impl Error {
         Error::File { path: path.to_owned(), action, error }
     }
 
+    /// The same, said of what `key` of a configuration names.
+    pub fn named(self, file: &str, key: impl Into<String>) -> Error {
+        Error::Named { file: file.to_owned(), key: key.into(), error: Box::new(self) }
+    }
+
     /// The exit code that stands for it.
     pub fn exit(&self) -> Exit {
+        use jidoka_engine::Error as Engine;
         use jidoka_models::Error as Model;
+        use std::io::ErrorKind::NotFound;
         match self {
+            Error::Named { error, .. } => error.exit(),
             Error::Config(_) | Error::Usage(_) | Error::Board(_) => Exit::Usage,
+            Error::Prepare(CorrectionError::Spec(_)) => Exit::Usage,
             Error::Model(
                 Model::Capture(_) | Model::TooFewImages { .. } | Model::NoVariation { .. } | Model::Dataset { .. },
             ) => Exit::Device,
             Error::Model(Model::Setting { .. } | Model::Prepare(_)) => Exit::Usage,
-            Error::Model(Model::Io { action, .. }) if *action != "read" => Exit::Failed,
+            // A file that is not there is no refused model; the disk that is full when a model is written is neither.
+            Error::Model(Model::Io { action, error, .. }) if *action != "read" && error.kind() != NotFound => {
+                Exit::Failed
+            }
+            Error::Model(Model::Io { .. } | Model::Engine(Engine::Read { .. }))
+            | Error::Engine(Engine::Read { .. }) => Exit::Device,
             Error::Model(_) | Error::Engine(_) => Exit::Model,
             Error::Capture(_)
             | Error::Camera { .. }
@@ -143,6 +193,7 @@ impl Error {
             | Error::Prepare(_)
             | Error::Pins(_)
             | Error::File { .. }
+            | Error::Output { .. }
             | Error::Images { .. }
             | Error::Watchdog(_)
             | Error::Unfit { .. } => Exit::Device,

@@ -10,9 +10,9 @@ pub enum Exit {
     Failed = 1,
     /// Bad usage: a wrong argument, or a configuration that was refused. Nothing was opened or energised.
     Usage = 2,
-    /// The model was refused: unreadable, not of the contract, or not giving its golden check's score.
+    /// The model was refused: not an ONNX model, not of the contract, or not giving its golden check's score.
     Model = 3,
-    /// A device is missing, busy or unfit: camera, GPIO, or an image that cannot be read.
+    /// A device or file is missing, busy or unfit: camera, GPIO, a model that is not there, an image that cannot be read.
     Device = 4,
     /// The station was running and had to stop by itself; outputs were driven safe.
     FailSafe = 5,

@@ -217,6 +217,12 @@ impl<P: OutputPin> Line<P> {
         self.supervisor.frame_arrived(now);
     }
 
+    /// No frame will come any more, by intention: the work is done and the parts in flight still leave. From here on silence is
+    /// no alarm.
+    pub fn no_more_frames(&mut self) {
+        self.supervisor.no_more_frames();
+    }
+
     /// The belt is at `position` by the encoder (see [`Encoder`](crate::encoder::Encoder)), running at `speed_um_per_s`.
     pub fn on_encoder(&mut self, position: Micrometres, speed_um_per_s: u64, now: Micros) {
         self.tick(now);

@@ -37,6 +37,10 @@ impl Supervisor {
         self.inference_due = self.inference_due.or(due(now, self.limits.inference));
     }
 
+    pub(crate) fn no_more_frames(&mut self) {
+        (self.frame_due, self.limits.frame) = (None, Span::MAX);
+    }
+
     pub(crate) fn judged(&mut self) {
         self.inference_due = None;
     }

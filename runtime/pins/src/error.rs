@@ -21,7 +21,12 @@ pub enum Error {
     },
 
     /// No chip has that label or name.
-    #[error("gpio line \"{address}\": no chip \"{chip}\"\n  chips here: {chips}{}", did_you_mean(.nearest))]
+    #[error(
+        "gpio line \"{address}\": no chip \"{chip}\"\n  chips here: {chips}{}\n  \
+         expected: the label of a chip of this machine\n  \
+         try: `jidoka board show` for the header of this board; [outputs] backend = \"sim\" for a dry run without wires",
+        did_you_mean(.nearest)
+    )]
     NoChip {
         /// The address as written.
         address: String,
@@ -123,7 +128,8 @@ pub enum Error {
     /// No back end at all.
     #[error(
         "gpio: this machine offers no GPIO lines\n  v2: {v2}\n  v1: {v1}\n  sysfs: {sysfs}\n  \
-         expected: /dev/gpiochipN (kernel option CONFIG_GPIO_CDEV) or /sys/class/gpio"
+         expected: /dev/gpiochipN (kernel option CONFIG_GPIO_CDEV) or /sys/class/gpio\n  \
+         try: `jidoka board show` on the board itself; [outputs] backend = \"sim\" for a dry run without wires"
     )]
     NoGpio {
         /// Why v2 cannot be used.

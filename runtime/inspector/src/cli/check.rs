@@ -8,6 +8,7 @@ use serde_json::json;
 
 use super::ui::{self, Table};
 use crate::config::Config;
+use crate::config::problem::Problem;
 use crate::error::Error;
 use crate::station::open;
 
@@ -36,16 +37,40 @@ pub struct Args {
     json: bool,
 }
 
+/// What was found, by name.
+type Found = Vec<(Cow<'static, str>, String)>;
+
 /// Checks, and says what was found.
 pub fn run(args: &Args) -> Result<(), Error> {
     let Some(file) = args.config.as_ref().filter(|_| !args.keys) else {
         say_keys(args.json);
         return Ok(());
     };
+    let looked = look(file, args.text_only);
+    match &looked {
+        Ok((config, found)) if args.json => {
+            let found: serde_json::Map<_, _> =
+                found.iter().map(|(name, value)| (name.clone().into_owned(), json!(value))).collect();
+            ui::say_json(&json!({ "config": config.file, "ok": true, "text_only": args.text_only, "found": found }));
+        }
+        Ok((config, found)) => say(config, found, args.text_only),
+        // The same goes to standard error as words; who asks for JSON reads standard output.
+        Err(error) if args.json => {
+            ui::say_json(
+                &json!({ "config": file, "ok": false, "text_only": args.text_only, "problems": problems(error) }),
+            );
+        }
+        Err(_) => {}
+    }
+    looked.map(|_| ())
+}
+
+/// Reads the file, and looks at all that it names unless the text alone is asked for.
+fn look(file: &Path, text_only: bool) -> Result<(Config, Found), Error> {
     let config = Config::read(file)?;
-    let mut found: Vec<(Cow<'static, str>, String)> = vec![("reject window".into(), window(&config))];
-    if !args.text_only {
-        let source = jidoka_capture::open(&config.camera.source)?;
+    let mut found: Found = vec![("reject window".into(), window(&config))];
+    if !text_only {
+        let source = open::camera(&config)?;
         found.push(("camera".into(), source.describe()));
         if !source.is_loop_clean() {
             found.push(("loop".into(), "NOT free of allocations: the camera's frames are decoded".into()));
@@ -61,30 +86,38 @@ pub fn run(args: &Args) -> Result<(), Error> {
         }
         files(&config)?;
         let (gpio, _) = open::gpio(&config)?;
-        for wire in config.inputs.lines() {
-            let line = gpio.find(&wire.address)?;
-            let low = if wire.active_low { ", active low" } else { "" };
-            found.push((wire.name.into(), format!("{line} (input, {}{low})", gpio.backend())));
-        }
-        for wire in &config.outputs.wires {
-            let line = gpio.find(&wire.address)?;
-            let low = if wire.active_low { ", active low" } else { "" };
-            found.push((wire.signal.into(), format!("{line} ({}{low})", gpio.backend())));
-        }
+        found.extend(open::lines(&config, &gpio)?.into_iter().map(|(name, line)| (name.into(), line)));
     }
-    if args.json {
-        let found: serde_json::Map<_, _> =
-            found.into_iter().map(|(name, value)| (name.into_owned(), json!(value))).collect();
-        ui::say_json(&json!({ "config": config.file, "ok": true, "found": found }));
+    Ok((config, found))
+}
+
+fn say(config: &Config, found: &Found, text_only: bool) {
+    let mut table = Table::default();
+    for (name, value) in found {
+        table.row([name.clone().into_owned(), value.clone()]);
+    }
+    ui::say(table.render_left().trim_end());
+    if text_only {
+        ui::say(format!(
+            "\n  {}: the text is in order; camera, model, inputs and outputs were not looked at\n  try: without --text-only, \
+             where they are",
+            config.file
+        ));
     } else {
-        let mut table = Table::default();
-        for (name, value) in found {
-            table.row([name.into_owned(), value]);
-        }
-        ui::say(table.render_left().trim_end());
         ui::say(format!("\n  {} would run", config.file));
     }
-    Ok(())
+}
+
+/// Each problem as an object; those of the text have their line and key apart.
+fn problems(error: &Error) -> Vec<serde_json::Value> {
+    let Error::Config(refused) = error else { return vec![json!({ "problem": error.to_string() })] };
+    let problem = |problem: &Problem| {
+        json!({
+            "line": problem.line, "problem": problem.what, "because": problem.because, "expected": problem.expected,
+            "try": problem.hint,
+        })
+    };
+    refused.problems.iter().map(problem).collect()
 }
 
 /// That what `run` writes to can be written to, without making anything.

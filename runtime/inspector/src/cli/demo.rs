@@ -6,6 +6,7 @@ use indicatif::ProgressBar;
 use jidoka_models::teach::Progress;
 use serde_json::json;
 
+use super::output;
 use super::teach::Bars;
 use super::ui::{self, Table, ms};
 use super::values;
@@ -37,7 +38,7 @@ pub struct Args {
     #[arg(long, value_parser = values::share, default_value = "10%")]
     defective: f64,
     /// Share of good parts that may be rejected
-    #[arg(long, value_parser = values::share, default_value = "1%")]
+    #[arg(long, value_parser = values::rate, default_value = "1%")]
     false_reject: f64,
     /// Where to write the report
     #[arg(long, value_name = "FILE", default_value = "jidoka-demo.html")]
@@ -52,6 +53,7 @@ pub struct Args {
 
 /// Runs the demo. Fails where a bad part escaped, or more good ones were rejected than chance explains.
 pub fn run(args: &Args) -> Result<(), Error> {
+    output::writable("--report", &args.report)?;
     let show = Show {
         seed: args.seed,
         good: args.good,
@@ -98,6 +100,8 @@ fn say_json(args: &Args, run: &Run, tally: &truth::Tally) {
         "false_rejects": tally.false_rejects,
         "escapes": tally.escapes,
         "missed": tally.missed,
+        "cut_short": run.ended.reason != Reason::Done,
+        "cut_off": tally.cut_off,
         "disagreements": tally.disagreements,
         "reasons": truth::reasons(run),
         "p50_us": total.p50_us,
@@ -127,6 +131,9 @@ fn say(args: &Args, run: &Run, tally: &truth::Tally) {
         run.seconds,
         run.rhythm.interval.as_secs_f64() * 1e3
     ));
+    if let Some(cut) = page::cut_short(run, tally) {
+        ui::say(format!("  CUT SHORT: {cut}\n"));
+    }
     let mut table = Table::default();
     let mut fact = |name: &str, value: usize, remark: String| {
         table.row([name.into(), value.to_string(), remark]);

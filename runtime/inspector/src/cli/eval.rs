@@ -43,7 +43,7 @@ pub struct Args {
     #[arg(long, default_value_t = Options::default().bank)]
     bank: usize,
     /// Share of good parts that may be rejected
-    #[arg(long, value_parser = values::share, default_value = "0.5%")]
+    #[arg(long, value_parser = values::rate, default_value = "0.5%")]
     false_reject: f64,
     /// Backbone and memory bank in int8
     #[arg(long)]

@@ -32,7 +32,7 @@ pub struct Args {
     #[arg(long, value_name = "DIR")]
     heatmap: Option<PathBuf>,
     /// Instead of the model's own threshold
-    #[arg(long, value_name = "SCORE", allow_negative_numbers = true)]
+    #[arg(long, value_name = "SCORE", allow_negative_numbers = true, value_parser = values::score)]
     threshold: Option<f32>,
     /// Between 0 and 1: 0.5 is the model's own threshold, towards 1 more parts are rejected
     #[arg(long, value_parser = values::sensitivity, conflicts_with = "threshold")]

@@ -8,6 +8,7 @@ use jidoka_line::{Axis, Wiring};
 use jidoka_pins::{PinState, SimChip};
 use serde_json::json;
 
+use super::summary;
 use crate::config::{Config, WireChoice};
 use crate::error::Error;
 use crate::os::clock;
@@ -21,12 +22,14 @@ use crate::station::verdict_log::VerdictLog;
 /// Run a station: camera in, verdicts and pulses out, until SIGINT or SIGTERM.
 ///
 /// Outputs are safe before the first frame, after the last, and whatever ends the program. Verdicts are JSON lines on
-/// standard output, or in the file that `[station] verdict_log` names. What is opened and every alarm go to standard error.
+/// standard output, or in the file that `[station] verdict_log` names. What is opened and every alarm go to standard error, and
+/// at the end the counts: on standard output where the verdicts are in a file.
 #[derive(clap::Args)]
 #[command(after_help = "\
 Examples:
   jidoka run capper.toml
   jidoka run capper.toml --frames 100           stop after 100 parts, when the last has left
+  jidoka run try.toml --frames 100 --json | jq .rejects
   jidoka run capper.toml --keys                 every key that a configuration may hold, with range and default")]
 pub struct Args {
     /// The station's configuration
@@ -38,6 +41,9 @@ pub struct Args {
     /// Stop after this many seconds
     #[arg(long, value_name = "S")]
     seconds: Option<f64>,
+    /// At the end, the counts as one JSON object on standard output instead of a table
+    #[arg(long)]
+    json: bool,
     /// List the keys of a configuration, and do nothing else
     #[arg(long)]
     keys: bool,
@@ -84,6 +90,9 @@ pub fn run(args: &Args) -> Result<(), Error> {
     if let Some(chip) = chip {
         log.line(&levels(&chip, &config.outputs.wires));
     }
+    // What the log still holds comes before the counts, where both go to standard output.
+    drop(log);
+    summary::say(&config, &ended, args.json);
     if let Some(broken) = ended.acted.as_ref().and_then(|acted| acted.broken.as_ref()) {
         log::error!("the inputs: {broken}");
     }

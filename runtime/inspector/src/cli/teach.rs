@@ -5,13 +5,14 @@ use std::time::{Duration, Instant};
 
 use indicatif::ProgressBar;
 use jidoka_capture::images::Image;
-use jidoka_capture::{FrameFault, FrameSource, Geometry, PixelFormat};
+use jidoka_capture::{FrameFault, FrameSource, Geometry, PixelFormat, Roi, SourceConfig};
 use jidoka_models::Method;
 use jidoka_models::teach::{self, Defects, Folder, Frames, Kept, Options, Parts, Progress, Report, Rule, Stage};
 use jidoka_prepare::{Channels, Corrections, Preparer, RawTuning, Spec};
 use serde::Serialize;
 
 use super::kept::{self, Settings};
+use super::output;
 use super::ui::{self, Table};
 use super::values::{self, FilterWord, FitWord};
 use crate::config::Config;
@@ -30,12 +31,13 @@ Examples:
   jidoka teach --good photos/more --out capper.onnx --add            a few more good parts, in seconds
   jidoka teach --good photos/good --out capper.onnx --defects photos/bad --threshold-by f1
   jidoka teach --camera /dev/video0 --parts 30 --out capper.onnx     from a camera, a frame each half second
+  jidoka teach --camera monday.frames --parts 30 --out capper.onnx   from a recording, or a folder
   jidoka teach --config capper.toml --parts 30 --out capper.onnx     from a station's own camera and region")]
 pub struct Args {
     /// A folder of images (PNG, JPEG, BMP) of good parts
-    #[arg(long, value_name = "DIR", required_unless_present_any = ["camera", "config"])]
+    #[arg(long, value_name = "DIR")]
     good: Option<PathBuf>,
-    /// Take frames from here instead: a device node, a folder, or `synthetic`
+    /// Take frames from here instead: a device node, a folder, a recording, or `synthetic`
     #[arg(long, value_name = "SOURCE", conflicts_with_all = ["good", "config"])]
     camera: Option<String>,
     /// Take frames as this station's configuration says, region included
@@ -44,9 +46,9 @@ pub struct Args {
     /// How many frames to take from a camera
     #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     parts: u32,
-    /// Pause between frames from a camera
-    #[arg(long, value_name = "MS", default_value_t = 500)]
-    pause_ms: u64,
+    /// Pause between frames; those that come meanwhile are thrown away [default: 500 for a live camera, 0 for anything else]
+    #[arg(long, value_name = "MS")]
+    pause_ms: Option<u64>,
     /// The model to write
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
@@ -54,7 +56,7 @@ pub struct Args {
     #[arg(long, default_value = "patchcore-lite", value_parser = METHODS)]
     method: String,
     /// Share of good parts that may be rejected
-    #[arg(long, value_parser = values::share, default_value = "0.5%")]
+    #[arg(long, value_parser = values::rate, default_value = "0.5%")]
     false_reject: f64,
     /// Most features in the memory bank
     #[arg(long, value_name = "N", default_value_t = Options::default().bank)]
@@ -64,7 +66,7 @@ pub struct Args {
     size: Option<(u32, u32)>,
     /// The part of each image that matters, in pixels [default: all of it]
     #[arg(long, value_parser = values::roi, value_name = "X,Y,W,H", conflicts_with = "config")]
-    roi: Option<jidoka_capture::Roi>,
+    roi: Option<Roi>,
     /// How an image of another shape is made to fit
     #[arg(long, value_enum, default_value = "stretch")]
     fit: FitWord,
@@ -121,9 +123,11 @@ struct Answer<'a> {
 /// Teaches and writes the model.
 pub fn run(args: &Args) -> Result<(), Error> {
     let began = Instant::now();
+    output::writable_model("--out", &args.out)?;
     let mut parts = parts(args)?;
     // Kept parts are prepared already; `settled` is how a picture from outside still has to be.
     let (mut options, mut kept) = (options(args)?, None);
+    region_fits(args, parts.as_mut(), options.roi)?;
     let settled;
     if args.add {
         let (mut all, mut stated) = kept::read(&args.out, args.threads)?;
@@ -219,21 +223,50 @@ fn parts(args: &Args) -> Result<Box<dyn Parts>, Error> {
         return Ok(Box::new(Folder::open(folder)?));
     }
     let mut raw = RawTuning::default();
-    let mut source = match (&args.camera, &args.config) {
-        (Some(name), _) => open::open_by_name(name)?,
+    let (config, mut source) = match (&args.camera, &args.config) {
+        (Some(name), _) => (open::source_by_name(name), open::open_by_name(name)?),
         (None, Some(file)) => {
             let config = Config::read(file)?;
             raw = config.seeing.raw;
-            jidoka_capture::open(&config.camera.source)?
+            let source = open::camera(&config)?;
+            (config.camera.source, source)
         }
         (None, None) => {
-            return Err(Error::Usage("nothing to teach from: --good DIR, --camera SOURCE or --config FILE".into()));
+            return Err(Error::Usage(
+                "nothing to teach from\n  expected: --good DIR (photographs), --camera SOURCE, or --config FILE (a station's \
+                 own camera)\n  try: jidoka teach --good photos/good --out capper.onnx"
+                    .into(),
+            ));
         }
     };
+    // Only a live camera shows the same part again and again; of what is recorded every frame counts.
+    let usual_ms = if matches!(config, SourceConfig::V4l2(_)) { 500 } else { 0 };
+    let pause = Duration::from_millis(args.pause_ms.unwrap_or(usual_ms));
     let bar = ui::progress(u64::from(args.parts), "taking frames");
-    let frames = take(source.as_mut(), raw, args.parts, Duration::from_millis(args.pause_ms), &bar)?;
+    let frames = take(source.as_mut(), raw, args.parts, pause, &bar)?;
     bar.finish_and_clear();
     Ok(Box::new(Frames::new(frames)))
+}
+
+/// Refuses a region that does not lie in the first picture that can be read: no other would be taught either.
+fn region_fits(args: &Args, parts: &mut dyn Parts, roi: Option<Roi>) -> Result<(), Error> {
+    let Some(roi) = roi else { return Ok(()) };
+    let first = (0..parts.count()).find_map(|index| parts.read(index).ok().map(|image| (parts.name(index), image)));
+    let Some((name, image)) = first else { return Ok(()) };
+    let inside = |from: u32, length: u32, side: u32| from.checked_add(length).is_some_and(|end| end <= side);
+    if inside(roi.x, roi.width, image.width) && inside(roi.y, roi.height, image.height) {
+        return Ok(());
+    }
+    let key = match &args.config {
+        Some(file) => format!("{}: [roi]", file.display()),
+        None => "--roi".to_owned(),
+    };
+    let Roi { x, y, width, height } = roi;
+    let (across, down) = (image.width, image.height);
+    Err(Error::Usage(format!(
+        "{key}: {width}x{height} at {x},{y} is not within {name}, which is {across}x{down}\n  expected: x + width <= {across} and \
+         y + height <= {down}\n  try: 0,0,{across},{down} is all of it"
+    )))
 }
 
 /// How long a camera may be silent while frames are taken: longer than any sane exposure or trigger.

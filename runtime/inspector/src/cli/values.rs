@@ -17,6 +17,28 @@ pub fn share(text: &str) -> Result<f64, String> {
     }
 }
 
+/// A share of good parts that may be rejected: `0.5%` or `0.005`. Who writes `0.5` means half a percent: a bare number that large
+/// is refused.
+pub fn rate(text: &str) -> Result<f64, String> {
+    let value = share(text)?;
+    if value >= 0.2 && !text.trim().ends_with('%') {
+        return Err(format!(
+            "that would be {} % of the good parts; expected a share such as 0.5% or 0.005; try {}% if you mean percent",
+            value * 100.0,
+            text.trim()
+        ));
+    }
+    Ok(value)
+}
+
+/// A score: any number that can be compared with one.
+pub fn score(text: &str) -> Result<f32, String> {
+    match text.trim().parse::<f32>() {
+        Ok(value) if value.is_finite() => Ok(value),
+        _ => Err("expected a number such as 0.5; with no other could a score be compared".into()),
+    }
+}
+
 /// A sensitivity: strictly between 0 and 1.
 pub fn sensitivity(text: &str) -> Result<f64, String> {
     match text.trim().parse::<f64>() {
@@ -97,6 +119,11 @@ mod tests {
         assert_eq!(roi("1, 2,3,4"), Ok(Roi { x: 1, y: 2, width: 3, height: 4 }));
         for bad in ["", "half", "150%", "-1%", "nan", "inf"] {
             assert!(share(bad).is_err(), "{bad}");
+        }
+        assert_eq!((rate("0.5%"), rate("50%"), rate("0.005")), (Ok(0.005), Ok(0.5), Ok(0.005)));
+        assert!(rate("0.5").is_err_and(|error| error.contains("50 %") && error.contains("0.5%")));
+        for bad in ["nan", "inf", "-inf", "1e99", "x"] {
+            assert!(score(bad).is_err(), "{bad}");
         }
         for bad in ["", "0", "12x", "x", "1x2x3", "-4"] {
             assert!(size(bad).is_err(), "{bad}");

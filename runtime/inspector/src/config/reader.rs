@@ -101,6 +101,12 @@ impl<'t> Reader<'t> {
         !self.problems.iter().any(|problem| problem.what.starts_with(&prefix))
     }
 
+    /// Whether nothing of this key was refused so far.
+    pub fn is_clean_at(&self, section: &str, key: &str) -> bool {
+        let prefix = format!("[{section}] {key} ");
+        !self.problems.iter().any(|problem| problem.what.starts_with(&prefix))
+    }
+
     /// Ends the reading: refuses the sections that nobody asked for, and gives every problem in the file's order.
     pub fn finish(mut self, file: &str) -> Result<Vec<KeyDoc>, Refused> {
         for (name, _) in std::mem::take(&mut self.table) {
@@ -461,6 +467,9 @@ fn as_number(value: &DeValue<'_>) -> Option<f64> {
 fn kind(value: &DeValue<'_>) -> &'static str {
     match value {
         DeValue::String(_) => "text",
+        // The only numbers that are refused as no numbers.
+        DeValue::Float(float) if float.as_str().contains("nan") => "nan, with which nothing can be compared",
+        DeValue::Float(float) if float.as_str().contains("inf") => "infinite, which nothing reaches",
         DeValue::Integer(_) | DeValue::Float(_) => "a number",
         DeValue::Boolean(_) => "true or false",
         DeValue::Datetime(_) => "a date",

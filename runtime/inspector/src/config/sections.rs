@@ -172,7 +172,8 @@ pub fn camera(folder: &Path, reader: &mut Reader<'_>) -> Camera {
     let size = raw.width.zip(raw.height);
     let source = match raw.kind {
         Kind::V4l2 => {
-            if raw.device.is_none() && line(reader, "source").is_some() {
+            // A source that is refused stands in for this one; what it lacks is unknown.
+            if raw.device.is_none() && line(reader, "source").is_some() && reader.is_clean_at("camera", "source") {
                 let what = "[camera] device is missing: source = \"v4l2\" needs it";
                 let problem = Problem::new(line(reader, "device"), what, "a device node");
                 reader.refuse(problem.hint("device = \"/dev/video0\""));

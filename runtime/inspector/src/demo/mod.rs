@@ -154,7 +154,9 @@ pub fn load(taught: &Taught, threads: usize) -> Result<InspectionModel, Error> {
 /// that even a part that took eight times as long is judged before it gets there.
 fn choose_rhythm(model: &mut InspectionModel, config: &SyntheticConfig) -> Result<Rhythm, Error> {
     const TRIALS: usize = 9;
-    let mut source = jidoka_capture::open(&SourceConfig::Synthetic(config.clone()))?;
+    // As many parts as are timed, however few are to be inspected.
+    let endless = SyntheticConfig { parts: None, ..config.clone() };
+    let mut source = jidoka_capture::open(&SourceConfig::Synthetic(endless))?;
     let mut preparer = Preparer::new(&open::spec(model, source.geometry(), Some(ROI)))?;
     let mut times = [Duration::ZERO; TRIALS];
     for time in &mut times {

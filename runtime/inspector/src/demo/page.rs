@@ -10,6 +10,7 @@ use crate::error::Error;
 use crate::report::chart::{self, Scores, Span};
 use crate::report::{self, Content, Fact, Figure, StageRow};
 use crate::station::record::Seen;
+use crate::station::stop::Reason;
 use crate::stats::Summary;
 
 /// The page as HTML.
@@ -50,14 +51,15 @@ fn content(run: &Run, tally: &Tally) -> Result<Content, Error> {
     let (timeline, timeline_note) = timeline(run);
     Ok(Content {
         title: "Inspection report".into(),
-        lead: format!(
-            "{} rendered parts on a belt that brought one every {:.0} ms. The model was taught from {} good parts in \
+        lead: cut_short(run, tally).map_or(String::new(), |cut| format!("CUT SHORT: {cut}. "))
+            + &format!(
+                "{} rendered parts on a belt that brought one every {:.0} ms. The model was taught from {} good parts in \
              {:.1} s on this machine; no defect was shown to it.",
-            tally.parts,
-            run.rhythm.interval.as_secs_f64() * 1e3,
-            run.taught.report.images,
-            run.teach_seconds
-        ),
+                tally.parts,
+                run.rhythm.interval.as_secs_f64() * 1e3,
+                run.taught.report.images,
+                run.teach_seconds
+            ),
         figures: figures(run, tally, &total),
         threshold_note: format!(
             "It was chosen from good parts alone, so that about {:.1} % of them would be rejected.",
@@ -74,6 +76,14 @@ fn content(run: &Run, tally: &Tally) -> Result<Content, Error> {
         stages: stages(run).into_iter().map(stage_row).collect(),
         facts: facts(run, tally, gallery.differing),
         footer: format!("Made by jidoka {} with `jidoka demo --seed {}`.", env!("CARGO_PKG_VERSION"), run.show.seed),
+    })
+}
+
+/// What there is to say of a demo that was stopped before its end.
+pub fn cut_short(run: &Run, tally: &Tally) -> Option<String> {
+    (run.ended.reason != Reason::Done).then(|| {
+        let (parts, wanted, cut_off) = (tally.parts, run.show.parts, tally.cut_off);
+        format!("stopped after {parts} of {wanted} parts; {cut_off} more were on their way and are not counted")
     })
 }
 

@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jidoka_capture::Truth;
-use jidoka_line::{Outcome, What};
+use jidoka_line::{Outcome, What, Why};
 use jidoka_pins::SimChip;
 use serde::Serialize;
 
 use super::Run;
 use crate::station::record::Seen;
+use crate::station::stop::Reason;
 use crate::station::verdict_log::why_word;
 
 /// One stretch of the reject line being on, as the chip recorded it.
@@ -36,6 +37,8 @@ pub struct Tally {
     pub escapes: usize,
     /// Parts that the line could neither pass nor reject.
     pub missed: usize,
+    /// Parts that were on their way when the demo was stopped; nothing else counts them.
+    pub cut_off: usize,
     /// Parts of which the wire and the line's own account differ. Not zero would be a fault of this program.
     pub disagreements: usize,
 }
@@ -71,8 +74,9 @@ pub fn was_hit(seen: &Seen, delay: Duration, pulse: Duration, pulses: &[Pulse]) 
 /// Counts.
 pub fn tally(run: &Run) -> Tally {
     let pulses = pulses(&run.chip, "reject");
-    let mut tally = Tally { parts: run.seen.len(), ..Tally::default() };
-    for seen in &run.seen {
+    let finished: Vec<&Seen> = run.seen.iter().filter(|seen| is_finished(run, seen)).collect();
+    let mut tally = Tally { parts: finished.len(), cut_off: run.seen.len() - finished.len(), ..Tally::default() };
+    for seen in finished {
         let hit = was_hit(seen, run.rhythm.delay, run.rhythm.pulse, &pulses);
         let good = seen.truth.is_some_and(Truth::is_good);
         tally.defective += usize::from(!good);
@@ -81,9 +85,19 @@ pub fn tally(run: &Run) -> Tally {
         tally.escapes += usize::from(!hit && !good);
         tally.disagreements += usize::from(hit != says_rejected(run, seen));
     }
-    let missed = |what: &What| matches!(what, What::Left(left) if left.outcome == Outcome::Missed);
+    let missed =
+        |what: &What| matches!(what, What::Left(left) if left.outcome == Outcome::Missed && left.why != Why::Stopped);
     tally.missed = run.notes.iter().filter(|note| missed(&note.what)).count();
     tally
+}
+
+/// Whether the part went all the way: where the demo was stopped, its window was over by then.
+fn is_finished(run: &Run, seen: &Seen) -> bool {
+    if run.ended.reason == Reason::Done {
+        return true;
+    }
+    let stopped = run.notes.last().map_or(Duration::ZERO, |note| Duration::from_micros(note.at.as_u64()));
+    Duration::from_micros(seen.part.captured_at.as_u64()) + run.rhythm.delay + run.rhythm.pulse < stopped
 }
 
 fn says_rejected(run: &Run, seen: &Seen) -> bool {

@@ -113,6 +113,7 @@ impl<P: OutputPin> Actuator<'_, P> {
             let ending = self.stop.reason().is_some();
             if ending {
                 self.field.close();
+                self.line.no_more_frames();
             }
             let deadline = self.turn(&mut acted);
             self.report(&mut reported);

@@ -11,7 +11,7 @@ use jidoka_line::{
 };
 use jidoka_models::{InspectionModel, LoadOptions};
 use jidoka_pins::{Gpio, Output, OutputSpec, PinState, SimChip, Trip};
-use jidoka_prepare::{Align, Channels, Corrections, Filter, Fit, Picture, Preparer, Spec};
+use jidoka_prepare::{Align, Channels, CorrectionError, Corrections, Filter, Fit, Picture, Preparer, Spec, SpecError};
 
 use super::Station;
 use super::change::Changer;
@@ -41,8 +41,8 @@ pub struct Opened {
 
 /// Opens all that `config` names, in the order in which a fault is cheapest to find: model, camera, pins.
 pub fn station(config: &Config) -> Result<Opened, Error> {
-    let model = model(&config.model)?;
-    let source = jidoka_capture::open(&config.camera.source)?;
+    let model = model(&config.model).map_err(|error| error.named(&config.file, "[model] path"))?;
+    let source = camera(config)?;
     log::info!("camera: {}", source.describe());
     if !source.is_loop_clean() {
         if config.station.stop_on_allocation {
@@ -57,6 +57,7 @@ pub fn station(config: &Config) -> Result<Opened, Error> {
     let registry = Registry::default();
     registry.set(active.recipe.id, known);
     let (gpio, chip) = gpio(config)?;
+    lines(config, &gpio)?;
     // Inputs before outputs: a sensor that cannot be read is found before anything is driven.
     let field = Field::open(config, &gpio)?;
     let blackbox = blackbox(config)?;
@@ -91,7 +92,9 @@ pub fn station(config: &Config) -> Result<Opened, Error> {
 
 /// Loads and checks all that the recipe at `place` needs in the loop.
 pub fn active(config: &Config, place: usize, geometry: Geometry) -> Result<(Active, Known), Error> {
-    dress(config, place, model(&config.recipes[place].model)?, geometry)
+    let choice = &config.recipes[place];
+    let key = if place == 0 { "[model] path".into() } else { format!("[recipe.{}.model] path", choice.name) };
+    dress(config, place, model(&choice.model).map_err(|error| error.named(&config.file, key))?, geometry)
 }
 
 fn dress(config: &Config, place: usize, model: InspectionModel, geometry: Geometry) -> Result<(Active, Known), Error> {
@@ -114,7 +117,10 @@ fn dress(config: &Config, place: usize, model: InspectionModel, geometry: Geomet
         threshold,
     };
     let recipe = line_recipe(config, choice, id)?;
-    let preparer = Preparer::corrected(&spec, &corrections(&config.seeing)?)?;
+    let preparer = Preparer::corrected(&spec, &corrections(&config.seeing)?).map_err(|error| match error {
+        CorrectionError::Spec(SpecError::Roi { .. }) => Error::from(error).named(&config.file, "[roi]"),
+        _ => error.into(),
+    })?;
     Ok((Active { preparer, model, judge, recipe }, known))
 }
 
@@ -234,6 +240,34 @@ fn line_of(config: &Config, recipe: Recipe) -> LineConfig {
         free_running: trigger.source == Source::Frames,
         golden: policy.golden.clone(),
     }
+}
+
+/// Opens the station's camera.
+pub fn camera(config: &Config) -> Result<Box<dyn FrameSource>, Error> {
+    let key = match config.camera.source {
+        SourceConfig::V4l2(_) => "[camera] device",
+        SourceConfig::Replay(_) => "[camera] path",
+        SourceConfig::Synthetic(_) => "[camera]",
+    };
+    jidoka_capture::open(&config.camera.source).map_err(|error| Error::from(error).named(&config.file, key))
+}
+
+/// Looks up each line by its address, and says what was found: `reject`, `pinctrl-rp1/GPIO17 (v2, active low)`.
+pub fn lines(config: &Config, gpio: &Gpio) -> Result<Vec<(&'static str, String)>, Error> {
+    let low = |active_low: bool| if active_low { ", active low" } else { "" };
+    let find = |table: &str, key: &str, address: &str| {
+        gpio.find(address).map_err(|error| Error::from(error).named(&config.file, format!("[{table}] {key}")))
+    };
+    let mut found = Vec::new();
+    for wire in config.inputs.lines() {
+        let line = find("inputs", wire.name, &wire.address)?;
+        found.push((wire.name, format!("{line} (input, {}{})", gpio.backend(), low(wire.active_low))));
+    }
+    for wire in &config.outputs.wires {
+        let line = find("outputs", wire.signal, &wire.address)?;
+        found.push((wire.signal, format!("{line} ({}{})", gpio.backend(), low(wire.active_low))));
+    }
+    Ok(found)
 }
 
 /// Loads a model and verifies its golden check.
@@ -359,7 +393,8 @@ pub fn gpio(config: &Config) -> Result<(Gpio, Option<SimChip>), Error> {
     match config.outputs.backend {
         Backend::Gpio => {
             let consumer = format!("jidoka {}", config.station.name);
-            Ok((Gpio::open(&jidoka_pins::Options { consumer, ..jidoka_pins::Options::default() })?, None))
+            let opened = Gpio::open(&jidoka_pins::Options { consumer, ..jidoka_pins::Options::default() });
+            Ok((opened.map_err(|error| Error::from(error).named(&config.file, "[outputs] backend = \"gpio\""))?, None))
         }
         Backend::Sim => {
             let outputs = config.outputs.wires.iter().map(|wire| line_name(&wire.address));

@@ -129,7 +129,7 @@ fn bench_measures_any_network_and_accounts_for_its_time_step_by_step() {
     assert!((sum("percent") - 100.0).abs() < 0.1 * steps.len() as f64, "{profile}");
     let inspected = json_lines(&check(folder.path(), &["model", "inspect", backbone, "--json"], 0).stdout).remove(0);
     assert_eq!(inspected["plan"]["macs"].as_f64(), Some(sum("macs")));
-    check_error(folder.path(), &["bench", "none.onnx", "--profile"], 3, &["none.onnx"]);
+    check_error(folder.path(), &["bench", "none.onnx", "--profile"], 4, &["none.onnx"]);
 }
 
 #[test]

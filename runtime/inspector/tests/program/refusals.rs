@@ -47,8 +47,8 @@ fn what_is_missing_is_named() {
     let folder = tempfile::tempdir().expect("a folder");
     std::fs::write(folder.path().join("good.toml"), STATION).expect("writes");
     check_error(folder.path(), &["run", "absent.toml"], 4, &["absent.toml: cannot read"]);
-    check_error(folder.path(), &["run", "good.toml"], 3, &["none.onnx"]);
-    check_error(folder.path(), &["infer", "absent.onnx", "x.png"], 3, &["absent.onnx"]);
+    check_error(folder.path(), &["run", "good.toml"], 4, &["good.toml: [model] path", "none.onnx"]);
+    check_error(folder.path(), &["infer", "absent.onnx", "x.png"], 4, &["absent.onnx"]);
     check_error(folder.path(), &["teach", "--good", "absent", "--out", "m.onnx"], 4, &["absent"]);
     check_error(folder.path(), &["camera", "grab", "/dev/video99", "--out", "x.png"], 4, &["/dev/video99"]);
     check_error(folder.path(), &["board", "show", "raspbery-pi-5"], 2, &["did you mean \"raspberry-pi-5\"?"]);
@@ -96,6 +96,7 @@ fn the_text_alone_can_be_checked_where_the_devices_are_not() {
     std::fs::write(folder.path().join("good.toml"), STATION).expect("writes");
     let out = text(&check(folder.path(), &["check", "good.toml", "--text-only"], 0).stdout);
     assert!(out.contains("acts 400 ms after the trigger, for 20 ms; parts 50 ms apart"), "{out}");
+    assert!(out.contains("were not looked at") && !out.contains("would run"), "{out}");
 }
 
 #[test]

@@ -12,12 +12,14 @@ use crate::error::Error;
 pub fn list(as_json: bool) -> Result<(), Error> {
     let cameras = Camera::list();
     if as_json {
-        for camera in &cameras {
-            ui::say_json(&json!({
+        // One array, so that no camera is an answer too.
+        let cameras = cameras.iter().map(|camera| {
+            json!({
                 "device": camera.device, "name": camera.card, "driver": camera.driver, "bus": camera.bus,
                 "stable": camera.stable,
-            }));
-        }
+            })
+        });
+        ui::say_json(&cameras.collect::<Vec<_>>());
         return Ok(());
     }
     if cameras.is_empty() {

@@ -120,7 +120,7 @@ impl Which {
             (Some(name), _) => Ok((open::open_by_name(name)?, None)),
             (None, Some(file)) => {
                 let config = Config::read(file)?;
-                Ok((jidoka_capture::open(&config.camera.source)?, Some(config)))
+                Ok((open::camera(&config)?, Some(config)))
             }
             (None, None) => Err(Error::Usage("no camera: name one, or --config FILE".into())),
         }

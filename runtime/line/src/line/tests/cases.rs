@@ -322,6 +322,22 @@ fn golden_samples_gate_ready_and_until_then_everything_is_rejected() {
 }
 
 #[test]
+fn silence_after_the_last_frame_is_no_alarm() {
+    let ms = Span::from_millis;
+    let mut rig = Rig::new(|config| {
+        config.deadlines = Deadlines { frame: ms(80), ..Deadlines::default() };
+        config.free_running = true;
+    });
+    rig.trigger(0, 0);
+    rig.event(10, |line, now| line.on_frame(now));
+    rig.verdict(30, 1, 0, Pass);
+    rig.event(40, |line, _| line.no_more_frames());
+    rig.run_to(5_000_000);
+    assert_eq!((rig.line.mode(), rig.raised(Alarm::FrameDeadline)), (Mode::Running, 0));
+    assert_eq!(rig.outcomes().last().map(|left| left.1), Some('p'), "the part in flight left as it would have");
+}
+
+#[test]
 fn a_missed_deadline_holds_the_line_until_an_inspection_after_the_back_off() {
     let ms = Span::from_millis;
     let deadlines = Deadlines { frame: ms(80), backoff: ms(200), backoff_most: ms(300), ..Deadlines::default() };
