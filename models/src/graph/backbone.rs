@@ -51,10 +51,13 @@ impl Backbone {
         // The engine types the graph at the size asked for, so a fully convolutional file takes any.
         let options = ReadOptions { input_shape: Some(vec![1, 3, size.1, size.0]) };
         let wrong = |reason: String| Error::NotABackbone { name: file.to_owned(), reason };
-        // A graph that cannot take that size is no backbone; how it failed inside is of no use to whoever named it.
-        let model = Model::from_bytes_with(file, bytes, &options).map_err(|error| {
-            log_refusal(file, &error);
-            wrong(format!("its graph cannot take an image of {width}x{height}"))
+        // A graph that cannot take that size is no backbone: a taught model, say. How it fails inside helps nobody who named it.
+        let model = Model::from_bytes_with(file, bytes, &options).map_err(|error| match error {
+            jidoka_engine::Error::Invalid { .. } | jidoka_engine::Error::InputSize { .. } => {
+                log::debug!("{error}");
+                wrong(format!("its graph cannot take an image of {width}x{height}"))
+            }
+            other => other.into(),
         })?;
         let input = &model.inputs()[0];
         if input.name != IMAGE || input.dtype != DType::F32 {

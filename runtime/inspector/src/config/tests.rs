@@ -69,7 +69,7 @@ fn unknown_keys_are_refused_with_the_nearest_known_one() {
 fn values_out_of_range_or_of_the_wrong_kind_name_line_and_range() {
     check("pulse_ms = 60", "pulse_ms = -3", &[":17: [reject] pulse_ms = -3 is out of range", "expected: 0.1 to 60000"]);
     check("pulse_ms = 60", "pulse_ms = \"60\"", &[":17: [reject] pulse_ms is text", "a number, 0.1 to 60000"]);
-    check("delay_ms = 400", "delay_ms = nan", &[":16: [reject] delay_ms is a number"]);
+    check("delay_ms = 400", "delay_ms = nan", &[":16: [reject] delay_ms is nan, with which nothing can be compared"]);
     check("width = 640", "width = 640.5", &[":8: [camera] width = 640.5", "a whole number"]);
     check("format = \"YUYV\"", "format = \"YUY2\"", &[":10: [camera] format", "\"GREY\" or", "try: format = \"YUYV\""]);
     check("source = \"v4l2\"", "source = \"v4l\"", &[":6: [camera] source", "try: source = \"v4l2\""]);

@@ -188,6 +188,15 @@ fn what_is_missing_is_named_by_its_key_with_a_way_out() {
     write("gpio.toml", "backend = \"sim\"", "reject = \"nosuch-chip/GPIO17\"");
     // Whether the chip is missing or every one is, depends on the machine; the key and the way out do not.
     check_error(path, &["check", "gpio.toml"], 4, &["gpio.toml: [outputs] ", "try: `jidoka board show`", "\"sim\""]);
+    // A taught model has its size, and no features to give.
+    for size in ["64", "96"] {
+        let backbone = ["teach", "--good", "good", "--out", "n.onnx", "--backbone", "m.onnx", "--size", size];
+        let said = text(&check(path, &backbone, 3).stderr);
+        assert!(
+            said.contains("m.onnx: not a backbone") && said.contains("expected:") && said.lines().count() < 5,
+            "{said}"
+        );
+    }
     // A region that does not fit the frame is a mistake in the file, not a device that is missing.
     let far = "any_roi = true\n[roi]\nx = 900\ny = 0\nwidth = 50\nheight = 50\n";
     write("far.toml", "path = \"m.onnx\"", &format!("path = \"m.onnx\"\n{far}"));

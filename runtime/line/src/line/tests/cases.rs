@@ -330,7 +330,7 @@ fn silence_after_the_last_frame_is_no_alarm() {
     });
     rig.trigger(0, 0);
     rig.event(10, |line, now| line.on_frame(now));
-    rig.verdict(30, 1, 0, Pass);
+    rig.verdict(30, 0, 0, Pass);
     rig.event(40, |line, _| line.no_more_frames());
     rig.run_to(5_000_000);
     assert_eq!((rig.line.mode(), rig.raised(Alarm::FrameDeadline)), (Mode::Running, 0));
