@@ -331,6 +331,14 @@ mod tests {
     use jidoka_line::{Micros, Travel};
 
     #[test]
+    fn every_reason_is_documented() {
+        let page = include_str!("../../../../docs/LINE.md");
+        for why in Why::ALL {
+            assert!(page.contains(&format!("| `{}` |", why_word(why))), "docs/LINE.md does not say what {why:?} is");
+        }
+    }
+
+    #[test]
     fn a_gate_has_no_pulses_and_another_ejector_has() {
         let folder = tempfile::tempdir().expect("a folder");
         for (gate, first) in [(true, ["gate_shut", "gate_free"]), (false, ["pulse_on", "pulse_off"])] {

@@ -203,3 +203,20 @@ fn what_is_missing_is_named_by_its_key_with_a_way_out() {
     check_error(path, &["check", "far.toml"], 2, &["far.toml: [roi]", "320x240"]);
     assert!(json_lines(&check(path, &["camera", "list", "--json"], 0).stdout)[0].is_array());
 }
+
+#[test]
+fn the_example_to_try_runs_as_its_first_lines_say() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let examples = folder.path().join("docs/examples");
+    std::fs::create_dir_all(&examples).expect("makes the folder");
+    let text = include_str!("../../../../docs/examples/try.toml");
+    std::fs::write(examples.join("try.toml"), text).expect("writes");
+    let typed: Vec<&str> = text.lines().filter_map(|line| line.strip_prefix("#   target/release/jidoka ")).collect();
+    assert_eq!(typed.len(), 2, "{typed:?}");
+    for line in typed {
+        // As it stands but for the number of parts, which this test need not wait for.
+        let line = line.replace("--frames 50", "--frames 5");
+        let arguments: Vec<&str> = line.split_whitespace().collect();
+        check(folder.path(), &arguments, 0);
+    }
+}
