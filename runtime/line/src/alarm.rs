@@ -38,11 +38,15 @@ pub enum Alarm {
     GoldenSample = 14,
     /// Notes were lost because nobody took them.
     NotesLost = 15,
+    /// The camera is away: unplugged, or it cannot be opened.
+    CameraLost = 16,
+    /// The camera gives the same picture again and again.
+    CameraFrozen = 17,
 }
 
 impl Alarm {
     /// Each of them.
-    pub const ALL: [Alarm; 16] = [
+    pub const ALL: [Alarm; 18] = [
         Alarm::MissedPart,
         Alarm::ConsecutiveRejects,
         Alarm::RejectRate,
@@ -59,6 +63,8 @@ impl Alarm {
         Alarm::UnknownRecipe,
         Alarm::GoldenSample,
         Alarm::NotesLost,
+        Alarm::CameraLost,
+        Alarm::CameraFrozen,
     ];
 
     /// The name used in logs.
@@ -80,17 +86,19 @@ impl Alarm {
             Alarm::UnknownRecipe => "unknown_recipe",
             Alarm::GoldenSample => "golden_sample",
             Alarm::NotesLost => "notes_lost",
+            Alarm::CameraLost => "camera_lost",
+            Alarm::CameraFrozen => "camera_frozen",
         }
     }
 
-    const fn bit(self) -> u16 {
-        1 << self as u16
+    const fn bit(self) -> u32 {
+        1 << self as u32
     }
 }
 
 /// A set of alarms.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
-pub struct Alarms(u16);
+pub struct Alarms(u32);
 
 impl Alarms {
     /// None.

@@ -30,6 +30,8 @@ pub struct Outbox {
     waiting: heapless::Deque<LineEvent, OUTBOX_CAPACITY>,
     /// Every part numbered less was triggered, and the last of them found no room.
     untold: Option<PartId>,
+    /// The camera's state, where the last event about it found no room: a line that never hears of it would be held for ever.
+    camera: Option<LineEvent>,
     /// Events that found no room here either.
     pub lost: u64,
 }
@@ -37,7 +39,7 @@ pub struct Outbox {
 impl Outbox {
     /// An empty outbox.
     pub const fn new() -> Outbox {
-        Outbox { waiting: heapless::Deque::new(), untold: None, lost: 0 }
+        Outbox { waiting: heapless::Deque::new(), untold: None, camera: None, lost: 0 }
     }
 
     /// Sends `event` after all that waits; `enqueue` puts one into the queue and says whether it fitted.
@@ -47,8 +49,10 @@ impl Outbox {
         }
         if self.waiting.push_back(event).is_err() {
             self.lost = self.lost.saturating_add(1);
-            if let LineEvent::Triggered(part) = event {
-                self.untold = Some(part.id.next());
+            match event {
+                LineEvent::Triggered(part) => self.untold = Some(part.id.next()),
+                LineEvent::CameraLost(_) | LineEvent::CameraBack => self.camera = Some(event),
+                _ => {}
             }
         }
     }
@@ -66,6 +70,12 @@ impl Outbox {
                 return false;
             }
             self.untold = None;
+        }
+        if let Some(event) = self.camera {
+            if !enqueue(event) {
+                return false;
+            }
+            self.camera = None;
         }
         true
     }
@@ -86,18 +96,43 @@ pub enum LineEvent {
         /// The driver's timestamp.
         captured_at: Micros,
     },
+    /// A frame came that cannot be inspected: the camera is not late, and no inspection begins.
+    FrameUnfit,
     /// An inspection was completed.
     Judged(Verdict),
     /// From now on, triggers belong to this recipe; parts in flight keep theirs.
     Recipe(Recipe),
     /// A recipe was asked for that does not exist: the old one stays, with an alarm.
     UnknownRecipe,
+    /// The camera gives nothing that shows a part: the line is held until it is back. Said again, it changes nothing.
+    CameraLost(CameraLoss),
+    /// The camera is back.
+    CameraBack,
     /// Take out the next good part at this ejector.
     Sample(EjectorId),
     /// The operator has seen the alarms.
     Acknowledge,
     /// Go to the safe state and stay there.
     Stop,
+}
+
+/// Why the camera gives nothing that shows a part.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum CameraLoss {
+    /// It is away: unplugged, or it cannot be opened.
+    Gone,
+    /// It gives the same picture again and again.
+    Frozen,
+}
+
+impl CameraLoss {
+    /// The alarm that says so.
+    pub const fn alarm(self) -> Alarm {
+        match self {
+            CameraLoss::Gone => Alarm::CameraLost,
+            CameraLoss::Frozen => Alarm::CameraFrozen,
+        }
+    }
 }
 
 /// Something that the line did, for the log, telemetry and the black box.
@@ -204,23 +239,30 @@ mod tests {
             if id == 18 {
                 room = 100;
             }
-            outbox.send(LineEvent::Triggered(Part::new(PartId(id), Micros::ZERO)), |event| {
+            let mut enqueue = |event| {
                 if room > 0 {
                     room -= 1;
                     sent.push(event);
                 }
                 !sent.is_empty()
-            });
+            };
+            if id == 17 {
+                // Only the last word on the camera counts.
+                outbox.send(LineEvent::CameraLost(CameraLoss::Gone), &mut enqueue);
+                outbox.send(LineEvent::CameraBack, &mut enqueue);
+            }
+            outbox.send(LineEvent::Triggered(Part::new(PartId(id), Micros::ZERO)), &mut enqueue);
         }
         let ids: Vec<u64> = sent
             .iter()
             .map(|event| match event {
                 LineEvent::Triggered(part) => part.id.0,
                 LineEvent::TriggersLost { before } => 1_000 + before.0,
+                LineEvent::CameraBack => 2_000,
                 _ => unreachable!("nothing else was sent"),
             })
             .collect();
-        assert_eq!(ids, (0..16).chain([1_018, 18, 19]).collect::<Vec<u64>>());
-        assert_eq!(outbox.lost, 2);
+        assert_eq!(ids, (0..16).chain([1_018, 2_000, 18, 19]).collect::<Vec<u64>>());
+        assert_eq!(outbox.lost, 4);
     }
 }

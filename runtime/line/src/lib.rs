@@ -49,7 +49,7 @@ pub mod verdict;
 pub mod window;
 
 pub use alarm::{Alarm, Alarms, Deadlines, RejectLimits, RejectRate};
-pub use event::{Departure, EventQueue, Evidence, LineEvent, Note, Outbox, What};
+pub use event::{CameraLoss, Departure, EventQueue, Evidence, LineEvent, Note, Outbox, What};
 pub use golden::{Golden, GoldenPlan};
 pub use line::{Counters, FrameDue, Line, LineConfig, Matching, Mode, Quorum};
 pub use outputs::{Levels, NoPin, Outputs, Polarity, Signal, Wire, Wiring};

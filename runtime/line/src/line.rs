@@ -6,6 +6,7 @@
 mod advance;
 mod config;
 mod conflicts;
+mod hold;
 mod levels;
 mod verdicts;
 
@@ -34,9 +35,10 @@ pub enum Mode {
     Starting,
     /// Inspecting.
     Running,
-    /// A stage missed its deadline: parts are rejected, Ready is off, until an inspection is completed after `until`.
+    /// Parts are rejected, Ready is off. After a missed deadline: until an inspection is completed after `until`. For a camera
+    /// that is away: until it is back.
     Holding {
-        /// The end of the back-off.
+        /// The end of the back-off; where the camera alone is the reason, the moment at which it went.
         until: Micros,
     },
     /// Safe for good.
@@ -136,6 +138,7 @@ impl<P: OutputPin> Line<P> {
         self.tick(now);
         if self.mode == Mode::Starting {
             self.set_mode(Mode::Running);
+            self.hold_for_camera();
         }
     }
 
@@ -148,12 +151,18 @@ impl<P: OutputPin> Line<P> {
                 self.count_lost(before);
             }
             LineEvent::FrameArrived { .. } => self.on_frame(now),
+            LineEvent::FrameUnfit => {
+                self.tick(now);
+                self.supervisor.frame_unfit(now);
+            }
             LineEvent::Judged(verdict) => self.on_verdict(verdict, now),
             LineEvent::Recipe(recipe) => self.change_recipe(recipe, now),
             LineEvent::UnknownRecipe => {
                 self.tick(now);
                 self.raise(Alarm::UnknownRecipe);
             }
+            LineEvent::CameraLost(loss) => self.on_camera_lost(loss, now),
+            LineEvent::CameraBack => self.on_camera_back(now),
             LineEvent::Sample(ejector) => self.sample = Some(ejector),
             LineEvent::Acknowledge => self.acknowledge(now),
             LineEvent::Stop => self.safe(),
@@ -358,10 +367,16 @@ impl<P: OutputPin> Line<P> {
         self.outputs.levels()
     }
 
-    /// Whether the line is idle for certain: nothing in flight, no frame or verdict owed, not held. A watchdog may be fed then,
-    /// and after each completed inspection ([`Counters::completed`]), and at no other time.
+    /// Whether the line is idle for certain: nothing in flight, no frame or verdict owed, not held but for a camera that is known
+    /// to be away (resetting the board would not plug it in). A watchdog may be fed then, and after each completed inspection
+    /// ([`Counters::completed`]), and at no other time.
     pub fn is_idle(&self) -> bool {
-        self.table.is_empty() && self.supervisor.is_idle() && matches!(self.mode, Mode::Running)
+        let settled = match self.mode {
+            Mode::Running => true,
+            Mode::Holding { .. } => self.is_held_for_camera_alone(),
+            Mode::Starting | Mode::Stopped => false,
+        };
+        self.table.is_empty() && self.supervisor.is_idle() && settled
     }
 
     /// Plants a deliberate bug, to see whether the simulator finds it.

@@ -42,12 +42,14 @@ pub enum Bug {
     QuorumOfOne,
     /// The ejector goes on working while the belt runs backwards.
     ReversalIgnored,
+    /// The line stays Ready while the camera is away.
+    CameraLossIgnored,
 }
 
 #[cfg(feature = "mutants")]
 impl Bug {
     /// Each of them.
-    pub const ALL: [Bug; 19] = [
+    pub const ALL: [Bug; 20] = [
         Bug::WindowOffByOne,
         Bug::StaleVerdictAccepted,
         Bug::WrongRecipeAccepted,
@@ -67,6 +69,7 @@ impl Bug {
         Bug::LeavesTwice,
         Bug::QuorumOfOne,
         Bug::ReversalIgnored,
+        Bug::CameraLossIgnored,
     ];
 }
 

@@ -13,6 +13,10 @@ pub(crate) struct Supervisor {
     poll_due: Option<Micros>,
     misses: u32,
     recovered_at: Micros,
+    /// A stage missed its deadline and nothing has been inspected since.
+    overdue: bool,
+    /// The camera is known to be away: it owes no frame.
+    camera_lost: bool,
 }
 
 impl Supervisor {
@@ -25,20 +29,53 @@ impl Supervisor {
             poll_due: None,
             misses: 0,
             recovered_at: Micros::ZERO,
+            overdue: false,
+            camera_lost: false,
         }
     }
 
     pub(crate) fn triggered(&mut self, now: Micros) {
-        self.frame_due = self.frame_due.or(due(now, self.limits.frame));
+        if !self.camera_lost {
+            self.frame_due = self.frame_due.or(due(now, self.limits.frame));
+        }
     }
 
     pub(crate) fn frame_arrived(&mut self, now: Micros) {
-        self.frame_due = if self.free_running { due(now, self.limits.frame) } else { None };
+        self.frame_unfit(now);
         self.inference_due = self.inference_due.or(due(now, self.limits.inference));
     }
 
     pub(crate) fn no_more_frames(&mut self) {
         (self.frame_due, self.limits.frame) = (None, Span::MAX);
+    }
+
+    /// A frame of which nothing follows.
+    pub(crate) fn frame_unfit(&mut self, now: Micros) {
+        let owes_next = self.free_running && !self.camera_lost;
+        self.frame_due = if owes_next { due(now, self.limits.frame) } else { None };
+    }
+
+    pub(crate) fn camera_lost(&mut self) {
+        self.camera_lost = true;
+        self.frame_due = None;
+    }
+
+    /// Whether the camera was away until now.
+    pub(crate) fn camera_back(&mut self, now: Micros) -> bool {
+        let was_lost = core::mem::take(&mut self.camera_lost);
+        if was_lost && self.free_running {
+            self.frame_due = due(now, self.limits.frame);
+        }
+        was_lost
+    }
+
+    pub(crate) const fn is_camera_lost(&self) -> bool {
+        self.camera_lost
+    }
+
+    /// Whether a missed deadline holds the line.
+    pub(crate) const fn is_overdue(&self) -> bool {
+        self.overdue
     }
 
     pub(crate) fn judged(&mut self) {
@@ -71,11 +108,13 @@ impl Supervisor {
         }
         let times = 1u64.checked_shl(self.misses).unwrap_or(u64::MAX);
         self.misses = self.misses.saturating_add(1).min(63);
+        self.overdue = true;
         (self.limits.backoff * times).min(self.limits.backoff_most)
     }
 
     pub(crate) fn recovered(&mut self, now: Micros) {
         self.recovered_at = now;
+        self.overdue = false;
     }
 
     /// When to look again; the actuation deadline is not among them, since it is about looking at all.

@@ -84,6 +84,8 @@ impl World<'_> {
                 self.recipe = recipe.id.0;
                 self.audit.recipe_changed();
             }
+            LineEvent::CameraLost(_) => self.audit.camera_lost(),
+            LineEvent::CameraBack => self.audit.camera_back(self.now),
             LineEvent::Acknowledge => self.audit.acknowledged(!self.line.alarms().is_empty()),
             _ => {}
         }

@@ -53,7 +53,7 @@ pub enum Violation {
     SilentMiss,
     /// A record was lost between the line and its readers without being counted.
     RecordLost,
-    /// The line was Ready although a stage had missed its deadline.
+    /// The line was Ready although a stage had missed its deadline, or the camera was away.
     ReadyWhileHeld,
 }
 
@@ -227,6 +227,14 @@ impl Audit {
 
     pub(crate) fn frame_arrived(&mut self, now: u64) {
         self.mirror.frame_arrived(now);
+    }
+
+    pub(crate) fn camera_lost(&mut self) {
+        self.mirror.camera_lost();
+    }
+
+    pub(crate) fn camera_back(&mut self, now: u64) {
+        self.mirror.camera_back(now);
     }
 
     pub(crate) fn recipe_changed(&mut self) {

@@ -1,7 +1,7 @@
 //! The camera and the loop thread: exposures, frames on their way, one inference at a time, events to the actuator thread.
 
 use jidoka_line::part::Part;
-use jidoka_line::{Judgement, LineEvent, Micros, ModelDigest, RecipeId, Score, Subject, Verdict, Why};
+use jidoka_line::{CameraLoss, Judgement, LineEvent, Micros, ModelDigest, RecipeId, Score, Subject, Verdict, Why};
 
 use crate::config::Trigger;
 use crate::fault::Fault;
@@ -68,6 +68,8 @@ pub(crate) struct Inferred {
 pub(crate) struct Camera {
     sequence: u32,
     gone_until: u64,
+    /// The line has been told that it is away.
+    told_gone: bool,
     /// By how much, and until when, the clock that stamps frames is wrong.
     clock: (i64, u64),
     /// When the inference worker is free.
@@ -77,16 +79,35 @@ pub(crate) struct Camera {
 }
 
 impl Camera {
-    pub(crate) fn unplug(&mut self, until: u64) {
-        self.gone_until = until;
-    }
-
     pub(crate) fn step_clock(&mut self, by: i64, until: u64) {
         self.clock = (by, until);
     }
 }
 
 impl World<'_> {
+    /// The camera is pulled, and plugged in again at `until`.
+    pub(crate) fn unplug(&mut self, until: u64) {
+        self.camera.gone_until = self.camera.gone_until.max(until);
+        let noticed = self.rng.between(500, 20_000);
+        self.later(noticed, Event::CameraGone);
+        if self.config.trigger != Trigger::FreeRun {
+            // Whoever waits for a trigger gives no frame to show that it is back: it is so once it streams.
+            let back = self.camera.gone_until;
+            self.at(back, Event::CameraBack);
+        }
+    }
+
+    pub(crate) fn camera_gone(&mut self) {
+        self.camera.told_gone = true;
+        self.send(LineEvent::CameraLost(CameraLoss::Gone));
+    }
+
+    pub(crate) fn camera_back(&mut self) {
+        if self.now >= self.camera.gone_until && std::mem::take(&mut self.camera.told_gone) {
+            self.send(LineEvent::CameraBack);
+        }
+    }
+
     /// Exposes the part's frames.
     pub(crate) fn expose(&mut self, ordinal: u64, fault: Option<Fault>) {
         let frames = self.config.quorum().frames.max(1);
@@ -155,6 +176,9 @@ impl World<'_> {
             }
             return;
         };
+        if self.config.trigger == Trigger::FreeRun && frame.captured_at >= self.camera.gone_until {
+            self.camera_back();
+        }
         let stamp = frame.captured_at.saturating_add_signed(frame.stamp_error);
         self.send(LineEvent::FrameArrived { captured_at: Micros::new(stamp) });
         if !self.matching.is_plausible(Micros::new(stamp), Micros::new(self.now)) {

@@ -49,6 +49,10 @@ pub(crate) enum Event {
     Tick,
     /// The loop thread looks into its outbox.
     Flush,
+    /// The loop thread finds that the camera is away.
+    CameraGone,
+    /// The loop thread has opened the camera again.
+    CameraBack,
     /// Look which parts can be audited.
     Audit,
 }
@@ -258,6 +262,8 @@ impl<'a> World<'a> {
             }
             Event::Tick => self.tick(),
             Event::Flush => self.flush(),
+            Event::CameraGone => self.camera_gone(),
+            Event::CameraBack => self.camera_back(),
             Event::Audit => self.audit.settle(self.place()),
         }
     }
@@ -385,7 +391,10 @@ impl<'a> World<'a> {
     /// What goes wrong beside the part itself and its frames.
     pub(crate) fn fault(&mut self, fault: Fault) {
         match fault {
-            Fault::Unplug => self.camera.unplug(self.now + self.rng.between(300_000, 3_000_000)),
+            Fault::Unplug => {
+                let away = self.rng.between(300_000, 3_000_000);
+                self.unplug(self.now + away);
+            }
             Fault::ActuatorStarved => {
                 // Somewhere on the part's way to the ejector, not necessarily at once.
                 let after = self.rng.up_to(self.config.timing.delay.as_micros() + self.config.timing.pulse.as_micros());

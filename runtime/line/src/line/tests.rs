@@ -14,6 +14,7 @@ use crate::timing::RejectTiming;
 use crate::verdict::{Judgement, ModelDigest, RecipeId, Score, Subject, Verdict};
 
 mod cases;
+mod holding;
 mod properties;
 mod sensing;
 

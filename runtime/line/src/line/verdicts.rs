@@ -9,7 +9,7 @@ use crate::golden::Step;
 use crate::mutants::planted;
 use crate::part::PartId;
 use crate::table::{Record, State};
-use crate::time::{Micros, Span};
+use crate::time::Micros;
 use crate::verdict::{EjectorId, Judgement, Subject, Verdict, Why};
 
 impl<P: OutputPin> Line<P> {
@@ -36,7 +36,9 @@ impl<P: OutputPin> Line<P> {
             && self.now >= until
         {
             self.supervisor.recovered(self.now);
-            self.set_mode(Mode::Running);
+            if !self.supervisor.is_camera_lost() {
+                self.set_mode(Mode::Running);
+            }
         }
         if self.gate.judged(verdict.judgement, self.now) == Step::Wrong {
             self.raise(Alarm::GoldenSample);
@@ -200,23 +202,6 @@ impl<P: OutputPin> Line<P> {
         let pass = record.state == State::Passing || record.why == Why::Sample;
         if !blocked {
             self.shown = Some(Shown { pass, since: now });
-        }
-    }
-
-    /// A stage that missed its deadline holds the line.
-    pub(super) fn supervise(&mut self) {
-        if self.gate.lapse(self.now) {
-            self.raise(Alarm::GoldenSample);
-        }
-        while let Some(alarm) = self.supervisor.check(self.now) {
-            self.raise(alarm);
-            if planted!(self, HoldIgnored) {
-                continue;
-            }
-            let back_off: Span = self.supervisor.hold(self.now);
-            if self.mode != Mode::Starting {
-                self.set_mode(Mode::Holding { until: self.now + back_off });
-            }
         }
     }
 }

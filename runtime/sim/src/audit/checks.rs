@@ -98,7 +98,11 @@ impl Audit {
             self.broke(Violation::StaleResult, now, format_args!("a result is valid after a recipe change"));
         }
         if held && board.has(Signal::Ready) {
-            self.broke(Violation::ReadyWhileHeld, now, format_args!("no frame came in time and the line is ready"));
+            self.broke(
+                Violation::ReadyWhileHeld,
+                now,
+                format_args!("no frame came in time, or the camera is away, and the line is ready"),
+            );
         }
         let due = std::mem::take(&mut self.alarm_due);
         if due && !board.has(Signal::Alarm) {

@@ -11,6 +11,7 @@ pub(crate) struct Mirror {
     triggered: u64,
     frame_due: Option<u64>,
     held_until: u64,
+    camera_lost: bool,
     rejects_in_a_row: u32,
     completed_in_turn: u32,
     results_blocked: bool,
@@ -28,6 +29,7 @@ impl Mirror {
             triggered: 0,
             frame_due: None,
             held_until: 0,
+            camera_lost: false,
             rejects_in_a_row: 0,
             completed_in_turn: 0,
             results_blocked: false,
@@ -45,9 +47,23 @@ impl Mirror {
             self.triggered += id - next + 1;
             self.next_id = Some(id + 1);
             self.results_blocked = false;
-            self.frame_due = self.frame_due.or(Some(now + self.frame_deadline));
+            self.frame_due = self.frame_due.or((!self.camera_lost).then_some(now + self.frame_deadline));
         }
-        now < self.held_until
+        self.is_held(now)
+    }
+
+    fn is_held(&self, now: u64) -> bool {
+        self.camera_lost || now < self.held_until
+    }
+
+    pub(crate) fn camera_lost(&mut self) {
+        (self.camera_lost, self.frame_due) = (true, None);
+    }
+
+    pub(crate) fn camera_back(&mut self, now: u64) {
+        if std::mem::take(&mut self.camera_lost) && self.free_running {
+            self.frame_due = Some(now + self.frame_deadline);
+        }
     }
 
     pub(crate) fn triggers_lost(&mut self, before: u64) {
@@ -61,7 +77,7 @@ impl Mirror {
     }
 
     pub(crate) fn frame_arrived(&mut self, now: u64) {
-        self.frame_due = self.free_running.then_some(now + self.frame_deadline);
+        self.frame_due = (self.free_running && !self.camera_lost).then_some(now + self.frame_deadline);
     }
 
     pub(crate) fn delivered(&mut self, complete: bool, _now: u64) {
@@ -100,6 +116,6 @@ impl Mirror {
         if self.frame_due.take_if(|due| now >= *due).is_some() {
             self.held_until = now + self.least_hold;
         }
-        (std::mem::take(&mut self.completed_in_turn), now < self.held_until)
+        (std::mem::take(&mut self.completed_in_turn), self.is_held(now))
     }
 }

@@ -1,0 +1,63 @@
+//! Holding the line: a stage that missed its deadline, a camera that is away.
+
+use embedded_hal::digital::OutputPin;
+
+use super::{Line, Mode};
+use crate::alarm::Alarm;
+use crate::event::CameraLoss;
+use crate::mutants::planted;
+use crate::time::{Micros, Span};
+
+impl<P: OutputPin> Line<P> {
+    /// The camera gives nothing that shows a part. Ready goes off and every new part is rejected until
+    /// [`Line::on_camera_back`]; parts in flight keep what was decided about them. Said again, it changes nothing, but that an
+    /// alarm that was acknowledged meanwhile stands again.
+    pub fn on_camera_lost(&mut self, loss: CameraLoss, now: Micros) {
+        self.tick(now);
+        if self.mode == Mode::Stopped {
+            return;
+        }
+        self.raise(loss.alarm());
+        if planted!(self, CameraLossIgnored) {
+            return;
+        }
+        self.supervisor.camera_lost();
+        self.hold_for_camera();
+    }
+
+    /// The camera is back. The line runs on, unless a missed deadline holds it as well.
+    pub fn on_camera_back(&mut self, now: Micros) {
+        self.tick(now);
+        let was_lost = self.supervisor.camera_back(self.now);
+        if was_lost && !self.supervisor.is_overdue() && matches!(self.mode, Mode::Holding { .. }) {
+            self.set_mode(Mode::Running);
+        }
+    }
+
+    pub(super) fn hold_for_camera(&mut self) {
+        if self.supervisor.is_camera_lost() && self.mode == Mode::Running {
+            self.set_mode(Mode::Holding { until: self.now });
+        }
+    }
+
+    pub(super) const fn is_held_for_camera_alone(&self) -> bool {
+        self.supervisor.is_camera_lost() && !self.supervisor.is_overdue()
+    }
+
+    /// A stage that missed its deadline holds the line.
+    pub(super) fn supervise(&mut self) {
+        if self.gate.lapse(self.now) {
+            self.raise(Alarm::GoldenSample);
+        }
+        while let Some(alarm) = self.supervisor.check(self.now) {
+            self.raise(alarm);
+            if planted!(self, HoldIgnored) {
+                continue;
+            }
+            let back_off: Span = self.supervisor.hold(self.now);
+            if self.mode != Mode::Starting {
+                self.set_mode(Mode::Holding { until: self.now + back_off });
+            }
+        }
+    }
+}
