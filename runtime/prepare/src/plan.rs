@@ -12,7 +12,7 @@
 use crate::color::{ColorMap, MAX_COMPONENTS};
 use crate::flat;
 use crate::frame::{FrameError, FrameView, PlaneView};
-use crate::kernels::{Kernels, Lines, Narrow, SLACK, tap_room};
+use crate::kernels::{Kernels, Lines, Narrow, Parts422, SLACK, tap_room};
 use crate::layout::{Layout, MAX_PLANES, Sample};
 use crate::spec::{Fit, Placement, Spec, SpecError};
 use crate::unpack::{Packing, Unpacked};
@@ -50,6 +50,16 @@ struct Stream {
     kind: StreamKind,
     /// The sum of a target line's source lines.
     sums: Vec<i16>,
+    /// Its parts, for packed 4:2:2 that is taken apart while it is added up.
+    parts: Option<Parts>,
+}
+
+/// The parts of packed 4:2:2, in the order of its components.
+struct Parts {
+    luma_first: bool,
+    sums: [Vec<i16>; 3],
+    /// Whether they hold the sums of the present line.
+    filled: bool,
 }
 
 enum StreamKind {
@@ -106,7 +116,7 @@ impl Plan {
                     step: component.step,
                     phase: first as usize * component.step + component.phase - from,
                     samples: (end - first) as usize,
-                    axis: rebased(&columns[u], first),
+                    axis: columns[u].rebased(first),
                 };
                 components.push((u, component));
             }
@@ -115,8 +125,16 @@ impl Plan {
         // In the colour map's order again, not in the streams'.
         components.sort_by_key(|(u, _)| *u);
         let components: Vec<Component> = components.into_iter().map(|(_, component)| component).collect();
+        if let ([stream], Some(_)) = (&mut streams[..], kernels.vertical_422) {
+            stream.parts = Parts::of(stream, &components);
+        }
         let line_len = (placement.target.width as usize).next_multiple_of(SLACK);
-        let longest = components.iter().map(|component| component.samples).max().unwrap_or(0);
+        // At the edge of a region few samples count, and there is room for as many taps as elsewhere: rows are as long as that reaches.
+        for component in components.iter().filter(|component| component.step == 1) {
+            let sums = &mut streams[component.stream].sums;
+            sums.resize(sums.len().max(component.phase + component.axis.reach()), 0);
+        }
+        let longest = components.iter().map(Component::row_len).max().unwrap_or(0);
         Ok(Plan {
             gains: Vec::new(),
             spec: *spec,
@@ -124,7 +142,7 @@ impl Plan {
             kernels,
             resized: vec![0; line_len * components.len()],
             channels: vec![0; line_len * color.channels.len()],
-            split: vec![0; longest + SLACK],
+            split: vec![0; longest],
             line_len,
             streams,
             components,
@@ -235,9 +253,14 @@ impl Plan {
             stream.sum(planes[stream.plane], line, &self.kernels);
         }
         let width = self.placement.target.width as usize;
-        for (component, resized) in self.components.iter().zip(self.resized.chunks_exact_mut(self.line_len)) {
-            let row = &self.streams[component.stream].sums[component.phase..];
-            let row = if component.step == 1 {
+        let lines = self.resized.chunks_exact_mut(self.line_len);
+        for (place, (component, resized)) in self.components.iter().zip(lines).enumerate() {
+            let stream = &self.streams[component.stream];
+            let row = &stream.sums[component.phase..];
+            let apart = stream.parts.as_ref().filter(|parts| parts.filled);
+            let row = if let Some(parts) = apart {
+                &parts.sums[place][..]
+            } else if component.step == 1 {
                 row
             } else {
                 (self.kernels.split)(row, component.step, &mut self.split[..component.samples]);
@@ -254,6 +277,13 @@ impl Plan {
             let gains = self.gains.chunks_exact(width).skip(line * self.color.channels.len());
             lines.zip(gains).for_each(|(values, gains)| flat::apply(&mut values[..width], gains));
         }
+    }
+}
+
+impl Component {
+    /// Values that a row of its samples must have.
+    fn row_len(&self) -> usize {
+        (self.samples + SLACK).max(self.axis.reach())
     }
 }
 
@@ -294,6 +324,7 @@ impl Stream {
             samples: to - from,
             kind,
             sums: vec![0; to - from + SLACK],
+            parts: None,
         }
     }
 
@@ -306,7 +337,14 @@ impl Stream {
         let out = &mut self.sums[..self.samples];
         match &mut self.kind {
             StreamKind::Bytes => {
-                (kernels.vertical_u8)(Lines { data: &data[first * stride..], stride }, weights, out);
+                let lines = Lines { data: &data[first * stride..], stride };
+                if let (Some(parts), Some(vertical_422)) = (&mut self.parts, kernels.vertical_422) {
+                    parts.filled = vertical_422(lines, weights, parts.luma_first, parts.places(self.samples));
+                    if parts.filled {
+                        return;
+                    }
+                }
+                (kernels.vertical_u8)(lines, weights, out);
             }
             StreamKind::Words(narrow) => {
                 (kernels.vertical_u16)(Lines { data: &data[first * stride..], stride }, weights, *narrow, out);
@@ -316,6 +354,34 @@ impl Stream {
                 let lines = unpacked.lines(Lines { data, stride }, first, count, line == 0);
                 (kernels.vertical_u16)(lines, weights, *narrow, out);
             }
+        }
+    }
+}
+
+impl Parts {
+    /// Where a stream is packed 4:2:2 whose first sample begins a cell of two pixels, and all three components are wanted.
+    fn of(stream: &Stream, components: &[Component]) -> Option<Parts> {
+        let [y, u, v] = components else { return None };
+        let steps = [y.step, u.step, v.step] == [2, 4, 4] && matches!(stream.kind, StreamKind::Bytes);
+        let luma_first = match [y.phase, u.phase, v.phase] {
+            [0, 1, 3] => true,
+            [1, 0, 2] => false,
+            _ => return None,
+        };
+        let row =
+            |component: &Component| vec![0; (stream.samples.div_ceil(component.step) + SLACK).max(component.row_len())];
+        let sums = [y, u, v].map(row);
+        steps.then_some(Parts { luma_first, sums, filled: false })
+    }
+
+    /// The places for the parts of a line of so many samples.
+    fn places(&mut self, samples: usize) -> Parts422<'_> {
+        let [luma, u, v] = &mut self.sums;
+        let (y_from, c_from) = if self.luma_first { (0, 1) } else { (1, 0) };
+        let count = |from: usize, step: usize| samples.saturating_sub(from).div_ceil(step);
+        Parts422 {
+            luma: &mut luma[..count(y_from, 2)],
+            chroma: [&mut u[..count(c_from, 4)], &mut v[..count(c_from + 2, 4)]],
         }
     }
 }
@@ -342,16 +408,6 @@ fn column_axis(spec: &Spec, placement: Placement, layout: &Layout, c: usize) -> 
         samples,
     };
     Axis::new(window, spec.filter, tap_room)
-}
-
-/// The same axis with positions counted from `first`.
-fn rebased(axis: &Axis, first: u32) -> Axis {
-    Axis {
-        first: axis.first.iter().map(|position| position - first).collect(),
-        count: axis.count.clone(),
-        weights: axis.weights.clone(),
-        taps: axis.taps,
-    }
 }
 
 const _: () = assert!(MAX_COMPONENTS == 4, "the kernels add up four products in pairs");

@@ -256,9 +256,17 @@ proptest! {
 
 #[test]
 fn large_ratios_and_wide_lines_equal_the_reference() {
-    for (format, width, height, target) in
-        [("GREY", 1031, 40, (7, 3)), ("YUYV", 514, 30, (200, 40)), ("SBGGR10P", 260, 64, (33, 32))]
-    {
+    for (format, width, height, target) in [
+        ("GREY", 1031, 40, (7, 3)),
+        // At the edges half of the taps count, and there is room for all of them.
+        ("GREY", 2048, 4, (8, 2)),
+        ("YUYV", 2048, 4, (8, 2)),
+        ("YUYV", 514, 30, (200, 40)),
+        ("YUYV", 326, 60, (40, 16)),
+        ("UYVY", 326, 61, (90, 40)),
+        ("UYVY", 130, 30, (40, 2)),
+        ("SBGGR10P", 260, 64, (33, 32)),
+    ] {
         let format = PixelFormat::from_name(format).expect("known");
         let spec = Spec::new(Geometry::new(width, height, format), target.0, target.1);
         let data = noise(spec.source.frame_bytes(format.line_bytes(width)), 7);

@@ -37,6 +37,8 @@ pub(crate) struct Axis {
     pub weights: Vec<i16>,
     /// Room for weights of each target pixel.
     pub taps: usize,
+    /// See [`Axis::reach`].
+    reach: usize,
 }
 
 impl Axis {
@@ -55,14 +57,31 @@ impl Axis {
             .collect();
         let longest = pixels.iter().map(|(_, weights)| weights.len()).max().unwrap_or(1);
         let taps = room(longest);
-        let mut axis = Axis { first: Vec::new(), count: Vec::new(), weights: Vec::new(), taps };
+        let mut axis = Axis { first: Vec::new(), count: Vec::new(), weights: Vec::new(), taps, reach: 0 };
         for (first, weights) in pixels {
             axis.first.push(first);
             axis.count.push(weights.len() as u32);
             axis.weights.extend_from_slice(&weights);
             axis.weights.resize(axis.first.len() * taps, 0);
+            axis.reach = axis.reach.max(first as usize + taps);
         }
         axis
+    }
+
+    /// The furthest end of any target pixel's places for weights: so many samples may be read.
+    pub fn reach(&self) -> usize {
+        self.reach
+    }
+
+    /// The same axis with positions counted from `first`, which is at or before every one of them.
+    pub fn rebased(&self, first: u32) -> Axis {
+        Axis {
+            first: self.first.iter().map(|position| position - first).collect(),
+            count: self.count.clone(),
+            weights: self.weights.clone(),
+            taps: self.taps,
+            reach: self.reach - first as usize,
+        }
     }
 
     /// The first sample that counts anywhere, and the one after the last.

@@ -28,6 +28,15 @@ pub(crate) struct Narrow {
     pub right: u32,
 }
 
+/// The parts of packed 4:2:2 lines: luma from every other byte, the two chromas from every fourth.
+pub(crate) struct Parts422<'a> {
+    pub luma: &'a mut [i16],
+    pub chroma: [&'a mut [i16]; 2],
+}
+
+/// As [`Kernels::vertical_u8`], taken apart at once; false where these weights need the general way.
+pub(crate) type Vertical422 = fn(lines: Lines<'_>, weights: &[i16], luma_first: bool, out: Parts422<'_>) -> bool;
+
 /// Samples that a kernel may read past the end of a line of intermediate values (their weights are zero).
 pub(crate) const SLACK: usize = 32;
 
@@ -43,6 +52,8 @@ pub(crate) struct Kernels {
     pub name: &'static str,
     /// out[x] = (sum over k of weights[k] x line k's byte x + 64) >> 7.
     pub vertical_u8: fn(lines: Lines<'_>, weights: &[i16], out: &mut [i16]),
+    /// The sums of YUYV (`luma_first`) or UYVY lines, taken apart at once, where that is faster.
+    pub vertical_422: Option<Vertical422>,
     /// out[x] = (sum over k of weights[k] x line k's narrowed word x + 8192) >> 14.
     pub vertical_u16: fn(lines: Lines<'_>, weights: &[i16], narrow: Narrow, out: &mut [i16]),
     /// out[j] = row[j x step].

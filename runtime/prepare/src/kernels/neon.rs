@@ -7,8 +7,17 @@ use crate::color::{COLOR_BITS, Channel, WHITE};
 use crate::weights::{Axis, WEIGHT_BITS};
 
 /// The set for 64-bit ARM.
-pub(crate) const KERNELS: Kernels =
-    Kernels { name: "neon", vertical_u8, vertical_u16, split, horizontal, color, interleave, to_f32: portable::to_f32 };
+pub(crate) const KERNELS: Kernels = Kernels {
+    vertical_422: None,
+    name: "neon",
+    vertical_u8,
+    vertical_u16,
+    split,
+    horizontal,
+    color,
+    interleave,
+    to_f32: portable::to_f32,
+};
 
 /// 16 bytes from `at` on.
 fn bytes(data: &[u8], at: usize) -> uint8x16_t {

@@ -5,8 +5,17 @@ use crate::color::{COLOR_BITS, Channel, WHITE};
 use crate::weights::{Axis, WEIGHT_BITS};
 
 /// The set for every processor.
-pub(crate) const KERNELS: Kernels =
-    Kernels { name: "portable", vertical_u8, vertical_u16, split, horizontal, color, interleave, to_f32 };
+pub(crate) const KERNELS: Kernels = Kernels {
+    name: "portable",
+    vertical_u8,
+    vertical_422: None,
+    vertical_u16,
+    split,
+    horizontal,
+    color,
+    interleave,
+    to_f32,
+};
 
 /// Columns that are added up at once: enough to fill vector registers, few enough to stay in them.
 const BLOCK: usize = 64;
@@ -24,6 +33,31 @@ pub(super) fn vertical_u8(lines: Lines<'_>, weights: &[i16], out: &mut [i16]) {
         }
         for (out, sum) in out.iter_mut().zip(sums) {
             *out = (sum >> 7) as i16;
+        }
+    }
+}
+
+/// What is left of packed 4:2:2 lines after `cells` whole cells of two pixels, one sample at a time.
+#[cfg(target_arch = "x86_64")]
+pub(super) fn vertical_422_from(
+    lines: Lines<'_>,
+    weights: &[i16],
+    luma_first: bool,
+    cells: usize,
+    out: super::Parts422<'_>,
+) {
+    let sum = |x: usize| {
+        let products =
+            weights.iter().enumerate().map(|(k, &w)| i32::from(w) * i32::from(lines.data[k * lines.stride + x]));
+        ((products.sum::<i32>() + 64) >> 7) as i16
+    };
+    let (luma, chroma) = if luma_first { (0, 1) } else { (1, 0) };
+    for (i, out) in out.luma.iter_mut().enumerate().skip(2 * cells) {
+        *out = sum(2 * i + luma);
+    }
+    for (part, out) in out.chroma.into_iter().enumerate() {
+        for (i, out) in out.iter_mut().enumerate().skip(cells) {
+            *out = sum(4 * i + chroma + 2 * part);
         }
     }
 }

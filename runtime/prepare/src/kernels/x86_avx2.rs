@@ -6,6 +6,10 @@ use super::{Kernels, Lines, Narrow, SLACK, portable};
 use crate::color::{COLOR_BITS, Channel, WHITE};
 use crate::weights::{Axis, WEIGHT_BITS};
 
+mod sums;
+
+use sums::{vertical_422, vertical_u8};
+
 /// A kernel as a plain function pointer.
 macro_rules! detected {
     ($kernel:ident($($argument:ident),*)) => {
@@ -20,6 +24,7 @@ macro_rules! detected {
 pub(crate) const KERNELS: Kernels = Kernels {
     name: "avx2",
     vertical_u8: detected!(vertical_u8(lines, weights, out)),
+    vertical_422: Some(detected!(vertical_422(lines, weights, luma_first, out))),
     vertical_u16: detected!(vertical_u16(lines, weights, narrow, out)),
     split: detected!(split(row, step, out)),
     horizontal: detected!(horizontal(row, axis, out)),
@@ -55,13 +60,6 @@ fn eight(data: &[i16], at: usize) -> __m128i {
     unsafe { _mm_loadu_si128(chunk.as_ptr().cast()) }
 }
 
-/// 4 values from `at` on, as one number.
-fn four(data: &[i16], at: usize) -> i64 {
-    let chunk = &data[at..at + 4];
-    // SAFETY: the chunk has 4 values of 2 bytes; an unaligned read of plain integers.
-    unsafe { chunk.as_ptr().cast::<i64>().read_unaligned() }
-}
-
 #[inline]
 #[target_feature(enable = "avx2")]
 fn store(value: __m256i, out: &mut [i16]) {
@@ -84,125 +82,6 @@ fn store_eight(value: __m128i, out: &mut [i16]) {
 fn pair(weights: &[i16], k: usize) -> __m256i {
     let second = weights.get(k + 1).copied().unwrap_or(0);
     _mm256_set1_epi32(i32::from(weights[k]) | i32::from(second) << 16)
-}
-
-/// Most pairs of taps whose weights are kept in registers.
-const SHORT_PAIRS: usize = 4;
-
-/// Weights taken apart so that byte products fit 16 bits: weight = 128 x high + low. Pairs of neighbouring taps.
-///
-/// (sum of weight x byte + 64) >> 7 is then sum of high x byte, plus (sum of low x byte + 64) >> 7, exactly.
-struct Digits {
-    high: [i16; SHORT_PAIRS],
-    low: [i16; SHORT_PAIRS],
-    pairs: usize,
-}
-
-impl Digits {
-    /// None where a sum could leave 16 bits, whatever the bytes: then 32 bits are needed.
-    fn of(weights: &[i16]) -> Option<Digits> {
-        let pairs = weights.len().div_ceil(2);
-        if pairs > SHORT_PAIRS {
-            return None;
-        }
-        let mut digits = Digits { high: [0; SHORT_PAIRS], low: [0; SHORT_PAIRS], pairs };
-        // Sums of products with bytes of 255 must stay in -32768 + 64..=32767 - 64.
-        const MOST: i16 = 128;
-        let (mut highs, mut above, mut below) = (0, 0, 0);
-        for (k, &weight) in weights.iter().enumerate() {
-            let high = (weight + 64) >> 7;
-            let low = weight - (high << 7);
-            if !(0..128).contains(&high) {
-                return None;
-            }
-            (highs, above, below) = (highs + high, above + low.max(0), below + low.min(0));
-            let shift = 8 * (k % 2);
-            digits.high[k / 2] |= (high & 0xff) << shift;
-            digits.low[k / 2] |= (low & 0xff) << shift;
-        }
-        (highs <= MOST && above <= MOST && below >= -MOST).then_some(digits)
-    }
-}
-
-#[target_feature(enable = "avx2")]
-fn vertical_u8(lines: Lines<'_>, weights: &[i16], out: &mut [i16]) {
-    match Digits::of(weights) {
-        Some(digits) if digits.pairs == 1 => vertical_u8_short::<1>(lines, weights, &digits, out),
-        Some(digits) if digits.pairs == 2 => vertical_u8_short::<2>(lines, weights, &digits, out),
-        Some(digits) if digits.pairs == 3 => vertical_u8_short::<3>(lines, weights, &digits, out),
-        Some(digits) if digits.pairs == 4 => vertical_u8_short::<4>(lines, weights, &digits, out),
-        _ => vertical_u8_wide(lines, weights, out),
-    }
-}
-
-/// Few taps: products and sums in 16 bits.
-#[inline]
-#[target_feature(enable = "avx2")]
-fn vertical_u8_short<const PAIRS: usize>(lines: Lines<'_>, weights: &[i16], digits: &Digits, out: &mut [i16]) {
-    let zero = _mm256_setzero_si256();
-    let mut high = [zero; PAIRS];
-    let mut low = [zero; PAIRS];
-    for k in 0..PAIRS {
-        (high[k], low[k]) = (_mm256_set1_epi16(digits.high[k]), _mm256_set1_epi16(digits.low[k]));
-    }
-    let whole = out.len() / 32 * 32;
-    let (body, tail) = out.split_at_mut(whole);
-    for (block, out) in body.chunks_exact_mut(32).enumerate() {
-        let mut sums = [zero; 2];
-        let mut rests = [_mm256_set1_epi16(64); 2];
-        for k in 0..PAIRS {
-            let at = 2 * k * lines.stride + 32 * block;
-            let a = bytes(lines.data, at);
-            let b = if 2 * k + 1 < weights.len() { bytes(lines.data, at + lines.stride) } else { zero };
-            let pairs = [_mm256_unpacklo_epi8(a, b), _mm256_unpackhi_epi8(a, b)];
-            for (i, pair) in pairs.into_iter().enumerate() {
-                sums[i] = _mm256_add_epi16(sums[i], _mm256_maddubs_epi16(pair, high[k]));
-                rests[i] = _mm256_add_epi16(rests[i], _mm256_maddubs_epi16(pair, low[k]));
-            }
-        }
-        let [even, odd] = [0, 1].map(|i| _mm256_add_epi16(sums[i], _mm256_srai_epi16::<7>(rests[i])));
-        // The unpacking works within 128-bit lanes: columns 0..8 and 16..24, then 8..16 and 24..32.
-        store(_mm256_permute2x128_si256::<0x20>(even, odd), out);
-        store(_mm256_permute2x128_si256::<0x31>(even, odd), &mut out[16..]);
-    }
-    if !tail.is_empty() {
-        portable::vertical_u8(Lines { data: &lines.data[whole..], ..lines }, weights, tail);
-    }
-}
-
-/// Any number of taps: products and sums in 32 bits.
-#[target_feature(enable = "avx2")]
-fn vertical_u8_wide(lines: Lines<'_>, weights: &[i16], out: &mut [i16]) {
-    let zero = _mm256_setzero_si256();
-    let whole = out.len() / 32 * 32;
-    let (body, tail) = out.split_at_mut(whole);
-    for (block, out) in body.chunks_exact_mut(32).enumerate() {
-        let mut sums = [_mm256_set1_epi32(1 << 6); 4];
-        for k in (0..weights.len()).step_by(2) {
-            let at = k * lines.stride + 32 * block;
-            let weight = pair(weights, k);
-            let a = bytes(lines.data, at);
-            let b = if k + 1 < weights.len() { bytes(lines.data, at + lines.stride) } else { zero };
-            let (low, high) = (_mm256_unpacklo_epi8(a, b), _mm256_unpackhi_epi8(a, b));
-            let pairs = [
-                _mm256_unpacklo_epi8(low, zero),
-                _mm256_unpackhi_epi8(low, zero),
-                _mm256_unpacklo_epi8(high, zero),
-                _mm256_unpackhi_epi8(high, zero),
-            ];
-            for (sum, pair) in sums.iter_mut().zip(pairs) {
-                *sum = _mm256_add_epi32(*sum, _mm256_madd_epi16(pair, weight));
-            }
-        }
-        let [a, b, c, d] = sums.map(|sum| _mm256_srai_epi32::<7>(sum));
-        // The unpacking works within 128-bit lanes: columns 0..8 and 16..24, then 8..16 and 24..32.
-        let (even, odd) = (_mm256_packs_epi32(a, b), _mm256_packs_epi32(c, d));
-        store(_mm256_permute2x128_si256::<0x20>(even, odd), out);
-        store(_mm256_permute2x128_si256::<0x31>(even, odd), &mut out[16..]);
-    }
-    if !tail.is_empty() {
-        portable::vertical_u8(Lines { data: &lines.data[whole..], ..lines }, weights, tail);
-    }
 }
 
 #[target_feature(enable = "avx2")]
@@ -267,72 +146,94 @@ fn split(row: &[i16], step: usize, out: &mut [i16]) {
 
 #[target_feature(enable = "avx2")]
 fn horizontal(row: &[i16], axis: &Axis, out: &mut [i16]) {
-    let whole = out.len() / 8 * 8;
-    for start in (0..whole).step_by(8) {
-        let sums = if axis.taps == 4 { eight_short_sums(row, axis, start) } else { eight_sums(row, axis, start) };
+    // What the loads below rely on: every target pixel's places for taps lie inside the row.
+    assert!(axis.reach() <= row.len(), "a row has room for every tap");
+    let (body, tail) = out.as_chunks_mut::<8>();
+    let (firsts, _) = axis.first.as_chunks::<8>();
+    let weights = axis.weights.chunks_exact(8 * axis.taps);
+    for ((out, first), weights) in body.iter_mut().zip(firsts).zip(weights) {
+        let sums = match axis.taps {
+            4 => four_taps(row, first, weights),
+            8 => eight_taps(row, first, weights),
+            _ => many_taps(row, first, weights),
+        };
         let rounded = _mm256_add_epi32(sums, _mm256_set1_epi32(1 << (WEIGHT_BITS - 1)));
         let shifted = _mm256_srai_epi32::<{ WEIGHT_BITS as i32 }>(rounded);
         let packed = _mm256_permute4x64_epi64::<0x08>(_mm256_packs_epi32(shifted, shifted));
-        store_eight(_mm256_castsi256_si128(packed), &mut out[start..]);
+        store_eight(_mm256_castsi256_si128(packed), out);
     }
-    for (i, out) in out.iter_mut().enumerate().skip(whole) {
+    let whole = 8 * body.len();
+    for (i, out) in tail.iter_mut().enumerate().map(|(i, out)| (whole + i, out)) {
         let (first, weights) = (axis.first[i] as usize, &axis.weights[i * axis.taps..(i + 1) * axis.taps]);
         let sum: i32 = weights.iter().zip(&row[first..]).map(|(&w, &v)| i32::from(w) * i32::from(v)).sum();
         *out = ((sum + (1 << (WEIGHT_BITS - 1))) >> WEIGHT_BITS) as i16;
     }
 }
 
-/// Target pixels `start..start + 8`, four taps each: four pixels a vector.
+/// Eight samples from `first` on, which [`horizontal`] has seen to be inside the row with the taps after them.
 #[inline]
 #[target_feature(enable = "avx2")]
-fn eight_short_sums(row: &[i16], axis: &Axis, start: usize) -> __m256i {
-    let (low, high) = (short_products(row, axis, start), short_products(row, axis, start + 4));
+fn samples(row: &[i16], first: usize) -> __m128i {
+    debug_assert!(first + 8 <= row.len());
+    // SAFETY: `first` is a place of the axis (or a multiple of eight taps after one), and `Axis::reach`, which is the furthest end
+    // of any pixel's places, has been compared with the row's length. The load needs no alignment.
+    unsafe { _mm_loadu_si128(row.as_ptr().add(first).cast()) }
+}
+
+/// Four samples from `first` on, as one number; likewise.
+#[inline]
+fn four_samples(row: &[i16], first: usize) -> i64 {
+    debug_assert!(first + 4 <= row.len());
+    // SAFETY: as in `samples`, for four taps; an unaligned read of plain integers.
+    unsafe { row.as_ptr().add(first).cast::<i64>().read_unaligned() }
+}
+
+/// Eight target pixels of four taps each: four pixels a vector.
+#[inline]
+#[target_feature(enable = "avx2")]
+fn four_taps(row: &[i16], first: &[u32; 8], weights: &[i16]) -> __m256i {
+    let [a, b, c, d, e, f, g, h] = first.map(|first| four_samples(row, first as usize));
+    let low = _mm256_madd_epi16(_mm256_set_epi64x(d, c, b, a), values(weights, 0));
+    let high = _mm256_madd_epi16(_mm256_set_epi64x(h, g, f, e), values(weights, 16));
     _mm256_permute4x64_epi64::<0xd8>(_mm256_hadd_epi32(low, high))
 }
 
-/// Products of target pixels `start..start + 4`, added up in pairs.
+/// Eight target pixels of eight taps each: two pixels a vector.
 #[inline]
 #[target_feature(enable = "avx2")]
-fn short_products(row: &[i16], axis: &Axis, start: usize) -> __m256i {
-    let first = &axis.first[start..start + 4];
-    let [a, b, c, d] = [first[0], first[1], first[2], first[3]].map(|first| four(row, first as usize));
-    _mm256_madd_epi16(_mm256_set_epi64x(d, c, b, a), values(&axis.weights, 4 * start))
+fn eight_taps(row: &[i16], first: &[u32; 8], weights: &[i16]) -> __m256i {
+    let products = |pixel: usize| {
+        let (a, b) = (first[pixel] as usize, first[pixel + 1] as usize);
+        _mm256_madd_epi16(_mm256_set_m128i(samples(row, b), samples(row, a)), values(weights, 8 * pixel))
+    };
+    eight_pixels([products(0), products(2), products(4), products(6)])
 }
 
-/// Target pixels `start..start + 8`, a multiple of eight taps each: two pixels a vector.
+/// Eight target pixels of a multiple of eight taps each: likewise.
 #[inline]
 #[target_feature(enable = "avx2")]
-fn eight_sums(row: &[i16], axis: &Axis, start: usize) -> __m256i {
-    let first = &axis.first[start..start + 8];
-    let weights = &axis.weights[start * axis.taps..(start + 8) * axis.taps];
-    let pair = |pixel: usize| (first[pixel] as usize, first[pixel + 1] as usize);
-    let half = 2 * axis.taps;
-    let a = products(row, pair(0), &weights[..half]);
-    let b = products(row, pair(2), &weights[half..2 * half]);
-    let c = products(row, pair(4), &weights[2 * half..3 * half]);
-    let d = products(row, pair(6), &weights[3 * half..]);
+fn many_taps(row: &[i16], first: &[u32; 8], weights: &[i16]) -> __m256i {
+    let taps = weights.len() / 8;
+    let products = |pixel: usize| {
+        let (a, b) = (first[pixel] as usize, first[pixel + 1] as usize);
+        let mut sum = _mm256_setzero_si256();
+        for k in (0..taps).step_by(8) {
+            let samples = _mm256_set_m128i(samples(row, b + k), samples(row, a + k));
+            let weights = _mm256_set_m128i(eight(weights, (pixel + 1) * taps + k), eight(weights, pixel * taps + k));
+            sum = _mm256_add_epi32(sum, _mm256_madd_epi16(samples, weights));
+        }
+        sum
+    };
+    eight_pixels([products(0), products(2), products(4), products(6)])
+}
+
+/// The sums of pixels 0 and 1, 2 and 3, 4 and 5, 6 and 7, each vector holding four parts of each of its two.
+#[inline]
+#[target_feature(enable = "avx2")]
+fn eight_pixels([a, b, c, d]: [__m256i; 4]) -> __m256i {
     let (low, high) = (_mm256_hadd_epi32(a, b), _mm256_hadd_epi32(c, d));
     // Pixels 0, 2, 4, 6 in the lower lane, 1, 3, 5, 7 in the upper.
     _mm256_permutevar8x32_epi32(_mm256_hadd_epi32(low, high), _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7))
-}
-
-/// Products of two target pixels whose samples begin at `a` and `b`, the first in the lower lane. `weights` are those of
-/// the first pixel, then those of the second.
-#[inline]
-#[target_feature(enable = "avx2")]
-fn products(row: &[i16], (a, b): (usize, usize), weights: &[i16]) -> __m256i {
-    let taps = weights.len() / 2;
-    if taps == 8 {
-        let samples = _mm256_set_m128i(eight(row, b), eight(row, a));
-        return _mm256_madd_epi16(samples, values(weights, 0));
-    }
-    let mut sum = _mm256_setzero_si256();
-    for k in (0..taps).step_by(8) {
-        let samples = _mm256_set_m128i(eight(row, b + k), eight(row, a + k));
-        let weights = _mm256_set_m128i(eight(weights, taps + k), eight(weights, k));
-        sum = _mm256_add_epi32(sum, _mm256_madd_epi16(samples, weights));
-    }
-    sum
 }
 
 #[target_feature(enable = "avx2")]
