@@ -36,7 +36,7 @@ pub fn compare(
     second: &mut InspectionModel,
     images: impl Iterator<Item = (String, Image)>,
 ) -> Result<Difference, Error> {
-    let mut preparations = [Preparation::for_model(first, None), Preparation::for_model(second, None)];
+    let mut preparations = [Preparation::for_model(first, None)?, Preparation::for_model(second, None)?];
     let thresholds = first.threshold().zip(second.threshold());
     let mut pairs = Vec::new();
     let mut flips = Vec::new();

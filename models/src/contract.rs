@@ -7,6 +7,7 @@
 //! | `jidoka.method` | `patchcore-lite`, `padim`, `mahalanobis` or `imported` |
 //! | `jidoka.input` | [`Input`] as JSON |
 //! | `jidoka.roi` | [`Region`] as JSON: the part of each image that was taught |
+//! | `jidoka.corrections` | [`Carried`] as JSON: what was put right in each image, with the pictures that it takes |
 //! | `jidoka.threshold` | [`Threshold`] as JSON |
 //! | `jidoka.calibration` | [`Calibration`] as JSON |
 //! | `jidoka.provenance` | [`Provenance`] as JSON |
@@ -16,11 +17,12 @@
 
 use std::collections::BTreeMap;
 
-use jidoka_prepare::Roi;
+use jidoka_prepare::{Corrections, Roi};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::Error;
+use crate::corrections::Carried;
 use crate::golden::Golden;
 
 /// The newest version of the metadata that this program reads, and the one that it writes.
@@ -192,6 +194,8 @@ pub struct Contract {
     pub input: Option<Input>,
     /// What part of each image it was taught from, where it is stated.
     pub roi: Option<Region>,
+    /// What was put right in each image that it was taught from, where it is stated.
+    pub corrections: Option<Carried>,
     /// The threshold, where there is one.
     pub threshold: Option<Threshold>,
     /// The scores of held-out good parts, where there are some.
@@ -209,6 +213,7 @@ impl Contract {
             method: Method::Imported,
             input: None,
             roi: None,
+            corrections: None,
             threshold: None,
             calibration: None,
             provenance: Provenance::default(),
@@ -244,6 +249,7 @@ impl Contract {
             method,
             input: json(name, metadata, "jidoka.input")?,
             roi: json(name, metadata, "jidoka.roi")?,
+            corrections: json(name, metadata, "jidoka.corrections")?,
             threshold: json(name, metadata, "jidoka.threshold")?,
             calibration: json(name, metadata, "jidoka.calibration")?,
             provenance: json(name, metadata, "jidoka.provenance")?.unwrap_or_default(),
@@ -262,11 +268,26 @@ impl Contract {
         ]);
         put(&mut metadata, "jidoka.input", self.input.as_ref());
         put(&mut metadata, "jidoka.roi", self.roi.as_ref());
+        put(&mut metadata, "jidoka.corrections", self.corrections.as_ref());
         put(&mut metadata, "jidoka.threshold", self.threshold.as_ref());
         put(&mut metadata, "jidoka.calibration", self.calibration.as_ref());
         put(&mut metadata, "jidoka.provenance", Some(&self.provenance));
         put(&mut metadata, "jidoka.golden", self.golden.as_ref());
         metadata
+    }
+
+    /// The rectangle that the model was taught from; none for whole images, and where nothing is stated.
+    pub fn region(&self) -> Option<Roi> {
+        self.roi.and_then(Region::roi)
+    }
+
+    /// The corrections that the model was taught with; `None` where nothing is stated. `name` is what errors call the model.
+    ///
+    /// # Errors
+    /// [`Error::Metadata`] where a picture is damaged.
+    pub fn corrections(&self, name: &str) -> Result<Option<Corrections>, Error> {
+        let carried = self.corrections.as_ref();
+        carried.map(|carried| carried.unpack().map_err(|why| bad(name, "jidoka.corrections", "", &why))).transpose()
     }
 
     /// The score on a scale from 0 to 1 with 0.5 at the threshold and 0.1 at the median of the held-out good parts
@@ -361,6 +382,7 @@ mod tests {
             method: Method::Padim,
             input: Some(Input { width: 256, height: 128, channels: 3, fit: "pad".into(), filter: "area".into() }),
             roi: Some(Region::Rectangle { x: 8, y: 0, width: 512, height: 256 }),
+            corrections: Some(Carried::default()),
             threshold: Some(threshold),
             calibration: Some(calibration),
             provenance: Provenance { program: "jidoka".into(), images: 20, ..Provenance::default() },
@@ -396,6 +418,7 @@ mod tests {
         check("jidoka.threshold", "{", &["jidoka.threshold"]);
         check("jidoka.threshold", "{}", &["jidoka.threshold", "score"]);
         check("jidoka.roi", "{\"rectangle\":{\"x\":1}}", &["jidoka.roi", "y"]);
+        check("jidoka.corrections", "{\"align\":{}}", &["jidoka.corrections", "template"]);
         check("jidoka.calibration", "[]", &["jidoka.calibration"]);
         check("jidoka.golden", r#"{"seed":1,"score":1,"map":[1],"tolerance":0.001}"#, &["64 map cells"]);
         check("jidoka.golden", r#"{"seed":1,"score":1,"map":[],"tolerance":9}"#, &["tolerance"]);

@@ -60,7 +60,7 @@ pub fn import(path: &Path, good: Option<&mut dyn Parts>, false_reject: f64) -> R
 
 /// Scores every part; also a sample of the pixels of the maps.
 fn scores(model: &mut InspectionModel, parts: &mut dyn Parts) -> Result<(Vec<f64>, Vec<f64>), Error> {
-    let mut preparation = Preparation::for_model(model, None);
+    let mut preparation = Preparation::for_model(model, None)?;
     let (mut scores, mut pixels, mut skipped) = (Vec::new(), Vec::new(), Vec::new());
     for index in 0..parts.count() {
         let name = parts.name(index);

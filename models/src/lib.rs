@@ -13,6 +13,7 @@
 
 mod compare;
 pub mod contract;
+pub mod corrections;
 mod error;
 pub mod eval;
 mod files;

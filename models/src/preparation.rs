@@ -3,7 +3,7 @@
 use jidoka_capture::images::Image;
 use jidoka_prepare::{Channels, Corrections, Filter, Fit, Geometry, Preparer, Roi, Spec};
 
-use crate::contract::{Input, Region};
+use crate::contract::Input;
 use crate::{Error, ImageInput, InspectionModel};
 
 /// Prepares images of any size; the plan for the last geometry is kept.
@@ -28,12 +28,17 @@ impl Preparation {
         Preparation { corrections, plan: None, ..self }
     }
 
-    /// As the model states it; a model that states nothing takes stretched images with the filter that anomalib trains on.
-    /// Without `roi` the model sees the region that it was taught from.
-    pub fn for_model(model: &InspectionModel, roi: Option<Roi>) -> Preparation {
-        let roi = roi.or(model.contract().roi.and_then(Region::roi));
-        let (fit, filter) = model.contract().input.as_ref().map_or((Fit::Stretch, Filter::Triangle), stated);
-        Preparation::new(model.input(), roi, fit, filter)
+    /// As the model states it, region and corrections included; `roi` instead of its region. A model that states nothing takes
+    /// whole images, stretched, with the filter that anomalib trains on.
+    ///
+    /// # Errors
+    /// Where a picture that the model carries is damaged.
+    pub fn for_model(model: &InspectionModel, roi: Option<Roi>) -> Result<Preparation, Error> {
+        let contract = model.contract();
+        let (fit, filter) = contract.input.as_ref().map_or((Fit::Stretch, Filter::Triangle), stated);
+        let corrections = contract.corrections(model.name())?.unwrap_or_default();
+        let preparation = Preparation::new(model.input(), roi.or(contract.region()), fit, filter);
+        Ok(preparation.corrected(corrections))
     }
 
     /// Writes `image` into the model's input.

@@ -13,8 +13,8 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use jidoka_capture::PixelFormat;
 use jidoka_capture::images::{self, Image};
+use jidoka_capture::{PixelFormat, Roi};
 use serde::Serialize;
 
 use crate::metrics::{Pixels, Ranked, auroc, f1_at, f1_max};
@@ -101,7 +101,7 @@ pub fn evaluate(
     progress: &mut dyn FnMut(usize, usize),
 ) -> Result<(Figures, Vec<Scored>), Error> {
     let mut bench = Bench {
-        preparation: Preparation::for_model(model, None),
+        preparation: Preparation::for_model(model, None)?,
         pixels: Pixels::default(),
         masked: category.test.iter().any(|s| !s.masks.is_empty()),
         times_us: Vec::new(),
@@ -139,14 +139,20 @@ impl Bench {
         let image = images::decode(&sample.path)?;
         let name = sample.path.display().to_string();
         self.preparation.fill(&name, &image, model)?;
-        let (width, height) = (image.width as usize, image.height as usize);
+        let whole = (image.width as usize, image.height as usize);
+        // The map covers the region that the model was taught from: pixels outside are not judged and do not count.
+        let region = model.contract().region();
+        let (width, height) = region.map_or(whole, |roi| (roi.width as usize, roi.height as usize));
         let began = Instant::now();
         let outcome = model.score().map_err(|error| Error::Run { name, error })?;
         self.times_us.push(began.elapsed().as_micros() as u64);
         let score = outcome.score;
         let map = outcome.map.map(|m| stretch(m.values, (m.width, m.height), (width, height)));
         if let (Some(map), true) = (&map, self.masked) {
-            let mask = mask_of(sample, width, height)?;
+            let mask = mask_of(sample, whole.0, whole.1)?.map(|mask| match region {
+                Some(roi) => cut(&mask, whole.0, roi),
+                None => mask,
+            });
             self.pixels.add(map, mask.as_deref(), width)?;
         }
         if let Some(details) = details {
@@ -244,6 +250,13 @@ fn mask_of(sample: &Sample, width: usize, height: usize) -> Result<Option<Vec<bo
         }
     }
     Ok(Some(union))
+}
+
+/// A rectangle of a mask; it lies inside, or the image could not have been prepared.
+fn cut(mask: &[bool], width: usize, roi: Roi) -> Vec<bool> {
+    let (from, to) = (roi.x as usize, (roi.x + roi.width) as usize);
+    let lines = mask.chunks_exact(width).skip(roi.y as usize).take(roi.height as usize);
+    lines.flat_map(|line| line[from..to].iter().copied()).collect()
 }
 
 fn white(mask: &Image) -> impl Iterator<Item = bool> {

@@ -12,6 +12,7 @@ use super::shape;
 use super::threshold::{Calibrated, Evidence, calibrate, parts_to_prove, quantile};
 use super::{Options, Parts, Progress, Report, Stage, Taught};
 use crate::contract::{Contract, Input, Method, Provenance};
+use crate::corrections::Carried;
 use crate::graph::{Backbone, CUES, Cues, Embedding, FEATURES, Grid, STATISTICS, session};
 use crate::inspection::{Check, InspectionModel, LoadOptions};
 use crate::preparation::words;
@@ -260,7 +261,7 @@ impl Course<'_> {
         inputs: &Inputs<'_>,
     ) -> Result<Taught, Error> {
         let bank = learned.bank_rows(self.grid.depth);
-        let mut contract = self.contract(method, bank, calibrated, inputs);
+        let mut contract = self.contract(method, bank, calibrated, inputs)?;
         let mut graph = embedding.begin(&self.backbone);
         learned.head().finish(&mut graph, self.grid, Some(cues));
         let mut message = graph.finish(method.name(), &contract.to_metadata());
@@ -280,13 +281,20 @@ impl Course<'_> {
         Ok(Taught { onnx: onnx::encode(&message), contract, report })
     }
 
-    fn contract(&self, method: Method, bank: usize, calibrated: &Calibrated, inputs: &Inputs<'_>) -> Contract {
+    fn contract(
+        &self,
+        method: Method,
+        bank: usize,
+        calibrated: &Calibrated,
+        inputs: &Inputs<'_>,
+    ) -> Result<Contract, Error> {
         let (fit, filter) = words(self.options.fit, self.options.filter);
         let (width, height) = inputs.size;
-        Contract {
+        Ok(Contract {
             method,
             input: Some(Input { width, height, channels: 3, fit, filter }),
             roi: Some(self.options.roi.into()),
+            corrections: Some(Carried::of(&self.options.corrections)?),
             threshold: Some(calibrated.threshold.clone()),
             calibration: Some(calibrated.calibration.clone()),
             provenance: Provenance {
@@ -299,7 +307,7 @@ impl Course<'_> {
                 bank,
             },
             golden: None,
-        }
+        })
     }
 
     fn report(

@@ -41,8 +41,12 @@ impl<'a> Inputs<'a> {
         progress: &mut dyn FnMut(Progress<'_>),
     ) -> Result<Inputs<'a>, Error> {
         let input = ImageInput { width, height, channels: 3, layout: Layout::F32Planes };
-        let preparation = Preparation::new(input, options.roi, options.fit, options.filter);
-        let preparation = preparation.corrected(options.corrections.clone());
+        let roi = options.roi.filter(|_| !options.prepared);
+        let preparation = Preparation::new(input, roi, options.fit, options.filter);
+        let preparation = match options.prepared {
+            true => preparation,
+            false => preparation.corrected(options.corrections.clone()),
+        };
         let mut inputs = Inputs {
             parts,
             preparation,

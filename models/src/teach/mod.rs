@@ -65,6 +65,8 @@ pub struct Options {
     pub filter: Filter,
     /// What is put right in every image: the station must do the same.
     pub corrections: Corrections,
+    /// The parts have been prepared before: region and corrections are stated in the model and not applied again.
+    pub prepared: bool,
     /// Threads of the engine.
     pub threads: usize,
     /// Features, search and backbone in int8.
@@ -85,6 +87,7 @@ impl Default for Options {
             fit: Fit::Stretch,
             filter: Filter::Area,
             corrections: Corrections::default(),
+            prepared: false,
             threads: 1,
             int8: false,
         }

@@ -81,7 +81,7 @@ fn taught(method: Method, parts: &mut dyn Parts) -> Result<Taught, Error> {
 }
 
 fn score(model: &mut InspectionModel, image: &Image) -> f64 {
-    Preparation::for_model(model, None).fill("image", image, model).unwrap();
+    Preparation::for_model(model, None).unwrap().fill("image", image, model).unwrap();
     f64::from(model.score().unwrap().score)
 }
 
@@ -121,7 +121,7 @@ fn mahalanobis_passes_good_parts_and_rejects_scratched_ones() {
 fn the_map_is_highest_where_the_scratch_is() {
     let taught = taught(Method::PatchcoreLite, &mut good(12)).unwrap();
     let mut model = InspectionModel::from_bytes("taught", &taught.onnx, &LoadOptions::default()).unwrap();
-    Preparation::for_model(&model, None).fill("image", &disc(7, true), &mut model).unwrap();
+    Preparation::for_model(&model, None).unwrap().fill("image", &disc(7, true), &mut model).unwrap();
     let outcome = model.score().unwrap();
     let map = outcome.map.unwrap();
     let at = map.values.iter().enumerate().max_by(|a, b| a.1.total_cmp(b.1)).unwrap().0;

@@ -176,6 +176,15 @@ pub enum CaptureError {
     },
 }
 
+/// Which frame it was that cannot be used: it was triggered by a part all the same.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct FrameId {
+    /// The driver's sequence number.
+    pub sequence: u32,
+    /// When it was taken, on `CLOCK_MONOTONIC`.
+    pub captured_at: Duration,
+}
+
 /// Why there is no frame this time. Copies freely and owns no memory, so it may be made inside the loop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -190,32 +199,34 @@ pub enum FrameFault {
     #[error("end of the recording")]
     EndOfStream,
     /// The driver marked the frame as damaged. The source goes on.
-    #[error("frame {sequence} is damaged")]
+    #[error("frame {} is damaged", frame.sequence)]
     Damaged {
-        /// The driver's sequence number.
-        sequence: u32,
+        /// Which frame.
+        frame: FrameId,
     },
     /// The frame has fewer bytes than its geometry needs. The source goes on.
-    #[error("frame {sequence} has {got} bytes where {expected} were expected")]
+    #[error("frame {} has {got} bytes where {expected} were expected", frame.sequence)]
     Short {
-        /// The driver's sequence number.
-        sequence: u32,
+        /// Which frame.
+        frame: FrameId,
         /// Bytes that came.
         got: usize,
         /// Bytes that the geometry needs.
         expected: usize,
     },
     /// The picture cannot be judged. The source goes on.
-    #[error("frame {sequence} is {what}")]
+    #[error("frame {} is {what}", frame.sequence)]
     Unfit {
-        /// The driver's sequence number.
-        sequence: u32,
+        /// Which frame.
+        frame: FrameId,
         /// What is wrong with it.
         what: Unfit,
     },
     /// The same bytes come again and again: the stream stands, whatever its numbers say. Open the device again.
     #[error("the picture is frozen: {frames} equal frames in a row")]
     Frozen {
+        /// The last of them.
+        frame: FrameId,
         /// How many.
         frames: u32,
     },
@@ -242,6 +253,9 @@ pub enum Unfit {
     /// Out of focus.
     #[error("blurred: look at lens and focus")]
     Blurred,
+    /// The same bytes as the frame before: no sensor gives those, so that it shows a part that has passed.
+    #[error("equal to the one before")]
+    Repeated,
 }
 
 /// What to do about what the system says of a file.
@@ -264,5 +278,14 @@ impl FrameFault {
     pub fn is_passing(self) -> bool {
         use FrameFault::{Damaged, Short, TimedOut, Unfit};
         matches!(self, TimedOut { .. } | Damaged { .. } | Short { .. } | Unfit { .. })
+    }
+
+    /// The frame that was not fit for use, where there was one.
+    pub fn frame(self) -> Option<FrameId> {
+        use FrameFault::{Damaged, Frozen, Short, Unfit};
+        match self {
+            Damaged { frame } | Short { frame, .. } | Unfit { frame, .. } | Frozen { frame, .. } => Some(frame),
+            _ => None,
+        }
     }
 }

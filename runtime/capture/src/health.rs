@@ -219,7 +219,8 @@ impl Hasher for Fnv {
 /// When a picture counts as bad. The defaults suit a station whose light is constant.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Limits {
-    /// Equal frames in a row that count as frozen; 0 never. Not for replays, where frames do repeat.
+    /// Equal frames in a row that count as frozen; 0 never, and then they are not counted as repeated either. Not for replays,
+    /// where frames do repeat.
     pub frozen_frames: u32,
     /// Mean luminance below which a frame is dark.
     pub darkest_mean: f32,
@@ -244,6 +245,9 @@ pub enum Trouble {
         /// How many.
         frames: u32,
     },
+    /// The same bytes as the frame before, not often enough yet to be frozen.
+    #[error("the picture is equal to the one before")]
+    Repeated,
     /// Too little light.
     #[error("the picture is dark: mean {mean:.1} of 255; look at the lamp, the lens cap, the exposure")]
     Dark {
@@ -266,8 +270,9 @@ pub enum Trouble {
     },
 }
 
-/// Compares readings with limits.
-#[derive(Clone, Debug)]
+/// Compares readings with limits. What it has learned can be handed to the stream that replaces the watched one: a camera that
+/// still gives the frame that it froze on is still frozen, however often it is opened anew.
+#[derive(Clone, Copy, Debug)]
 pub struct Watch {
     limits: Limits,
     last: Option<u64>,
@@ -293,6 +298,9 @@ impl Watch {
         let Limits { frozen_frames, darkest_mean, saturated_share, sharpness_share } = self.limits;
         if frozen_frames > 1 && self.equal >= frozen_frames {
             return Some(Trouble::Frozen { frames: self.equal });
+        }
+        if frozen_frames > 1 && self.equal > 1 {
+            return Some(Trouble::Repeated);
         }
         if reading.mean < darkest_mean {
             return Some(Trouble::Dark { mean: reading.mean });
@@ -375,7 +383,8 @@ mod tests {
         assert!(matches!(judge(&smooth), Some(Trouble::Blurred { .. })));
         assert!(matches!(judge(&vec![2; last.len()]), Some(Trouble::Dark { .. })));
         assert!(matches!(judge(&vec![255; last.len()]), Some(Trouble::Saturated { .. })));
-        assert!((0..4).all(|_| judge(&last).is_none()));
+        assert_eq!(judge(&last), None);
+        assert!((0..3).all(|_| judge(&last) == Some(Trouble::Repeated)));
         assert_eq!(judge(&last), Some(Trouble::Frozen { frames: 5 }));
         last[0] ^= 1;
         assert_eq!(judge(&last), None, "one bit is enough to be alive");

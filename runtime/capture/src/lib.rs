@@ -25,11 +25,11 @@ mod watched;
 
 pub use clock::monotonic_now;
 pub use config::{Keep, Memory, ReplayConfig, SourceConfig, SyntheticConfig, V4l2Config};
-pub use error::{CaptureError, FrameFault, Unfit};
+pub use error::{CaptureError, FrameFault, FrameId, Unfit};
 pub use faulty::{Fault, FaultPlan, Faulty};
 pub use jidoka_prepare::{Encoding, FrameView, Geometry, PixelFormat, Roi};
 pub use recording::{Recorder, Recording};
-pub use reopen::{Attempt, Reopen};
+pub use reopen::{Attempt, Reopen, Standing};
 pub use replay::Replay;
 pub use source::{Defect, FrameMeta, FrameSource, GiveBack, Lease, SourceStats, Truth};
 pub use synthetic::Synthetic;

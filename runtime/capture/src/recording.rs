@@ -26,7 +26,7 @@ use jidoka_prepare::{Encoding, FrameView, Geometry, MAX_SIDE, Matrix, PixelForma
 
 use crate::clock::{Pace, monotonic_now};
 use crate::config::ReplayConfig;
-use crate::error::{CaptureError, FrameFault};
+use crate::error::{CaptureError, FrameFault, FrameId};
 use crate::source::{FrameMeta, FrameSource, Lease, SourceStats};
 
 const MAGIC: &str = "jidoka frames 1";
@@ -226,7 +226,7 @@ impl Recording {
         crc.update(pixels);
         let whole = head[..4] == *FRAME_MAGIC && number(16) == pixels.len() as u64;
         if !whole || crc.finalize().to_le_bytes() != *sum {
-            return Err(FrameFault::Damaged { sequence });
+            return Err(FrameFault::Damaged { frame: FrameId { sequence, captured_at: monotonic_now() } });
         }
         Ok((sequence, Duration::from_nanos(number(8))))
     }

@@ -15,6 +15,10 @@ use crate::v4l2::stable_link;
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_millis(500);
 
+/// The pauses between two openings of a stream that stands: opening costs frames, and helps at once or not at all.
+const FIRST_REST: Duration = Duration::from_secs(1);
+const LONGEST_REST: Duration = Duration::from_secs(60);
+
 type Opener = Box<dyn FnMut() -> Result<Box<dyn FrameSource>, CaptureError> + Send>;
 
 /// Opens a source again. Allocates: to be used only while nothing is inspected.
@@ -22,6 +26,39 @@ pub struct Reopen {
     open: Opener,
     pause: Duration,
     due: Duration,
+}
+
+/// When a stream that stands is opened anew: at once, and where that did not help, after pauses that double. A stream that ran on
+/// for as long as the last pause is taken to be well again.
+#[derive(Clone, Copy, Debug)]
+pub struct Standing {
+    rest: Duration,
+    due: Duration,
+}
+
+impl Default for Standing {
+    fn default() -> Standing {
+        Standing { rest: FIRST_REST, due: Duration::ZERO }
+    }
+}
+
+impl Standing {
+    /// A frame that differs came at `now`.
+    pub fn runs(&mut self, now: Duration) {
+        if now >= self.due {
+            self.rest = FIRST_REST;
+        }
+    }
+
+    /// A frame of a stream that stands came at `now`: whether to open it anew.
+    pub fn is_due(&mut self, now: Duration) -> bool {
+        if now < self.due {
+            return false;
+        }
+        self.due = now + self.rest;
+        self.rest = (self.rest * 2).min(LONGEST_REST);
+        true
+    }
 }
 
 /// What came of an attempt.
@@ -38,7 +75,8 @@ pub enum Attempt {
 
 impl Reopen {
     /// Opens what `config` names. A camera that is named by its node, and has a link in `/dev/v4l` now, is looked for by that
-    /// link: after a replug the node may have another number, and its old one may be another camera.
+    /// link: after a replug the node may have another number, and its old one may be another camera. To be called while the
+    /// camera is there: its link goes with it.
     pub fn of(config: &SourceConfig) -> Reopen {
         let mut config = config.clone();
         if let SourceConfig::V4l2(camera) = &mut config {
@@ -115,6 +153,26 @@ mod tests {
             assert!(now - back_at < Duration::from_millis(600), "{away_ms}: {:?}", now - back_at);
             assert!(tries <= 6 + away_ms / 500, "{away_ms}: {tries} attempts");
         }
+    }
+
+    #[test]
+    fn a_stream_that_stands_is_opened_anew_at_once_and_then_less_and_less_often() {
+        let mut standing = Standing::default();
+        let mut opened = Vec::new();
+        // A frozen camera of ten frames a second, for ten minutes.
+        for tenth in 0..6_000 {
+            let now = Duration::from_secs(100) + Duration::from_millis(tenth * 100);
+            if standing.is_due(now) {
+                opened.push(tenth / 10);
+            }
+        }
+        assert_eq!(opened, [0, 1, 3, 7, 15, 31, 63, 123, 183, 243, 303, 363, 423, 483, 543]);
+        let later = Duration::from_secs(700);
+        standing.runs(later);
+        assert!(!standing.is_due(later), "one frame is no recovery");
+        standing.runs(Duration::from_secs(730));
+        assert!(standing.is_due(Duration::from_secs(730)));
+        assert!(standing.is_due(Duration::from_secs(731)), "it has run for as long as the last pause");
     }
 
     #[test]

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use jidoka_prepare::{FrameView, Geometry};
 
-use crate::error::FrameFault;
+use crate::error::{FrameFault, FrameId};
+use crate::health::Watch;
 
 /// What is known of a frame beside its pixels.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -17,6 +18,13 @@ pub struct FrameMeta {
     pub part: Option<u32>,
     /// What the part is, where the source knows.
     pub truth: Option<Truth>,
+}
+
+impl FrameMeta {
+    /// Which frame it is.
+    pub fn id(&self) -> FrameId {
+        FrameId { sequence: self.sequence, captured_at: self.captured_at }
+    }
 }
 
 /// What a part really is.
@@ -160,7 +168,7 @@ pub struct SourceStats {
     pub skipped: u64,
     /// Frames that came damaged or short.
     pub damaged: u64,
-    /// Frames of a stream that stood.
+    /// Frames equal to the one before: repeated ones, and those of a stream that stood.
     pub frozen: u64,
     /// Frames that were too dark to judge.
     pub dark: u64,
@@ -201,6 +209,15 @@ pub trait FrameSource: Send {
 
     /// What has been counted so far.
     fn stats(&self) -> SourceStats;
+
+    /// What a watch over the picture has learned so far, where there is one; for [`FrameSource::go_on_from`] of the stream that
+    /// replaces this one.
+    fn watch(&self) -> Option<Watch> {
+        None
+    }
+
+    /// Goes on with what was known of the stream that this one replaces.
+    fn go_on_from(&mut self, _watch: Watch) {}
 
     /// Whether `next` allocates nothing once it runs; false for motion JPEG and for video through a decoder.
     fn is_loop_clean(&self) -> bool {

@@ -1,14 +1,14 @@
 //! A source that is looked at: what a camera that no longer sees gives is not passed on as a frame.
 //!
-//! A frozen stream shows parts that have long passed, so that it counts as gone: whoever uses the source opens it again. A dark,
-//! saturated or blurred frame cannot be judged, so that it counts as unfit: its part is one that nobody has looked at. Nothing
-//! here allocates after it was made.
+//! A frozen stream shows parts that have long passed, so that it counts as gone: whoever uses the source opens it again. A frame
+//! that repeats the one before, or is dark, saturated or blurred, cannot be judged, so that it counts as unfit: its part is one
+//! that nobody has looked at. Nothing here allocates after it was made.
 
 use std::time::Duration;
 
 use jidoka_prepare::{Geometry, Roi};
 
-use crate::error::{CaptureError, FrameFault, Unfit};
+use crate::error::{CaptureError, FrameFault, FrameId, Unfit};
 use crate::health::{Gauge, Limits, Trouble, Watch};
 use crate::source::{FrameSource, Lease, SourceStats};
 
@@ -17,7 +17,7 @@ use crate::source::{FrameSource, Lease, SourceStats};
 pub struct Watching {
     /// The limits.
     pub limits: Limits,
-    /// Whether a dark, saturated or blurred frame is withheld; otherwise it is counted and passed on.
+    /// Whether a repeated, dark, saturated or blurred frame is withheld; otherwise it is counted and passed on.
     pub withhold: bool,
     /// The part of the frame that is looked at; none for all of it.
     pub roi: Option<Roi>,
@@ -46,18 +46,19 @@ impl<S: FrameSource> Watched<S> {
 }
 
 /// Counts a trouble, and says what the frame is then.
-fn verdict(trouble: Trouble, sequence: u32, withhold: bool, stats: &mut SourceStats) -> Result<(), FrameFault> {
+fn verdict(trouble: Trouble, frame: FrameId, withhold: bool, stats: &mut SourceStats) -> Result<(), FrameFault> {
     let (count, what) = match trouble {
         Trouble::Frozen { frames } => {
             stats.frozen += 1;
-            return Err(FrameFault::Frozen { frames });
+            return Err(FrameFault::Frozen { frame, frames });
         }
+        Trouble::Repeated => (&mut stats.frozen, Unfit::Repeated),
         Trouble::Dark { .. } => (&mut stats.dark, Unfit::Dark),
         Trouble::Saturated { .. } => (&mut stats.saturated, Unfit::Saturated),
         Trouble::Blurred { .. } => (&mut stats.blurred, Unfit::Blurred),
     };
     *count += 1;
-    if withhold { Err(FrameFault::Unfit { sequence, what }) } else { Ok(()) }
+    if withhold { Err(FrameFault::Unfit { frame, what }) } else { Ok(()) }
 }
 
 impl<S: FrameSource> FrameSource for Watched<S> {
@@ -71,7 +72,7 @@ impl<S: FrameSource> FrameSource for Watched<S> {
         // A frame that does not fit its geometry is for the preparation to refuse.
         let trouble = gauge.read(&lease.view()).ok().and_then(|reading| watch.judge(&reading));
         if let Some(trouble) = trouble {
-            verdict(trouble, lease.meta().sequence, *withhold, stats)?;
+            verdict(trouble, lease.meta().id(), *withhold, stats)?;
         }
         Ok(lease)
     }
@@ -79,6 +80,14 @@ impl<S: FrameSource> FrameSource for Watched<S> {
     fn stats(&self) -> SourceStats {
         let SourceStats { frozen, dark, saturated, blurred, .. } = self.stats;
         SourceStats { frozen, dark, saturated, blurred, ..self.inner.stats() }
+    }
+
+    fn watch(&self) -> Option<Watch> {
+        Some(self.watch)
+    }
+
+    fn go_on_from(&mut self, watch: Watch) {
+        self.watch = watch;
     }
 
     fn is_loop_clean(&self) -> bool {
@@ -122,10 +131,14 @@ mod tests {
         }
     }
 
-    fn look(values: &[u8], withhold: bool) -> (String, SourceStats) {
+    fn watched(values: &[u8], withhold: bool) -> Watched<Flat> {
         let limits = Limits { frozen_frames: 3, darkest_mean: 5.0, saturated_share: 0.5, sharpness_share: 0.0 };
         let inner = Flat(values.iter().copied().collect(), vec![0; 64]);
-        let mut watched = Watched::new(inner, &Watching { limits, withhold, roi: None }).expect("fits");
+        Watched::new(inner, &Watching { limits, withhold, roi: None }).expect("fits")
+    }
+
+    /// A letter a frame, and the counts.
+    fn look(mut watched: Watched<Flat>) -> (String, SourceStats) {
         let mut seen = String::new();
         loop {
             let result = watched.next(Duration::ZERO).map(|_| ());
@@ -133,6 +146,7 @@ mod tests {
                 Ok(()) => '.',
                 Err(FrameFault::Unfit { what: Unfit::Dark, .. }) => 'd',
                 Err(FrameFault::Unfit { what: Unfit::Saturated, .. }) => 's',
+                Err(FrameFault::Unfit { what: Unfit::Repeated, .. }) => 'r',
                 Err(FrameFault::Frozen { .. }) => 'f',
                 Err(_) => return (seen, watched.stats()),
             });
@@ -142,15 +156,30 @@ mod tests {
     #[test]
     fn what_cannot_be_judged_is_withheld_and_a_frozen_stream_is_no_stream() {
         let values = [90, 91, 1, 255, 90, 90, 90, 90, 91];
-        let (seen, stats) = look(&values, true);
-        assert_eq!(seen, "..ds..ff.");
-        let (passed, counted) = look(&values, false);
+        let (seen, stats) = look(watched(&values, true));
+        assert_eq!(seen, "..ds.rff.");
+        let (passed, counted) = look(watched(&values, false));
         assert_eq!(passed, "......ff.", "counted only; frozen never passes");
         assert_eq!(stats, counted);
-        let expected = SourceStats { frames: 9, frozen: 2, dark: 1, saturated: 1, ..SourceStats::default() };
+        let expected = SourceStats { frames: 9, frozen: 3, dark: 1, saturated: 1, ..SourceStats::default() };
         assert_eq!(stats, expected);
-        assert!(!FrameFault::Frozen { frames: 3 }.is_passing());
-        assert!(FrameFault::Unfit { sequence: 0, what: Unfit::Dark }.is_passing());
+        assert!(!FrameFault::Frozen { frame: FrameId::default(), frames: 3 }.is_passing());
+        assert!(FrameFault::Unfit { frame: FrameId::default(), what: Unfit::Dark }.is_passing());
+    }
+
+    #[test]
+    fn a_stream_that_stood_stands_on_after_it_was_opened_anew_until_a_frame_differs() {
+        let mut before = watched(&[90, 90, 90, 90], true);
+        while before.next(Duration::ZERO).err() != Some(FrameFault::EndOfStream) {}
+        let known = before.watch().expect("watched");
+        let mut after = watched(&[90, 90, 91, 90], true);
+        after.go_on_from(known);
+        assert_eq!(look(after).0, "ff..", "not one frame of a frozen stream passes");
+        assert_eq!(
+            look(watched(&[90, 90, 91, 90], true)).0,
+            ".r..",
+            "and a stream that is new owes nothing to another"
+        );
     }
 
     #[test]

@@ -100,6 +100,9 @@ impl Follower {
         if let Some(status) = reader.status() {
             view.status = Some(status);
         }
+        if let Some(camera) = reader.camera() {
+            view.camera = Some(camera);
+        }
         drop(view);
         self.note(None);
     }

@@ -1,6 +1,6 @@
 //! What the API says, as JSON. Keys are part of the interface: add, do not rename.
 
-use jidoka_telemetry::{EventRecord, STAGES, Status, VerdictRecord};
+use jidoka_telemetry::{CameraRecord, CameraState, EventRecord, STAGES, Status, VerdictRecord};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
@@ -15,6 +15,7 @@ pub(crate) fn status(view: &View, now_us: u64, health: Health) -> Value {
         "restarts": view.restarts,
         "lost_records": view.lost,
         "inspector": view.status.as_ref().map(inspector),
+        "camera": view.camera.as_ref().map(camera),
         "events": view.events.iter().rev().take(20).map(|(index, event)| self::event(*index, event)).collect::<Vec<_>>(),
     })
 }
@@ -45,6 +46,13 @@ fn inspector(status: &Status) -> Value {
         "sealed_allocations": status.sealed_allocations,
         "sealed_faults": status.sealed_faults,
     })
+}
+
+/// `state` is `streaming`, `lost` or `frozen`; the rest are counts since the inspector started.
+fn camera(camera: &CameraRecord) -> Value {
+    let counts = camera.counts().map(|(name, count)| (name.to_owned(), Value::from(count)));
+    let state = CameraState::from_code(camera.state).map(|state| state.name());
+    counts.into_iter().chain([("state".to_owned(), state.into())]).collect::<Map<_, _>>().into()
 }
 
 fn event(index: u64, event: &EventRecord) -> Value {
@@ -78,6 +86,10 @@ pub(crate) struct Verdict {
     dropped_frames: u32,
     model_digest: String,
     recipe: String,
+    /// The worst view, whose score, threshold and model these are.
+    view: String,
+    /// The score of each view, the first one first.
+    view_scores: Vec<f32>,
 }
 
 impl Verdict {
@@ -100,6 +112,8 @@ impl Verdict {
             dropped_frames: record.dropped_frames,
             model_digest: record.model_digest.iter().map(|byte| format!("{byte:02x}")).collect(),
             recipe: record.recipe.as_str().into(),
+            view: record.view.as_str().into(),
+            view_scores: record.view_scores.iter().copied().take(record.views as usize).collect(),
         }
     }
 }

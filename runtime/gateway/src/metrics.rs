@@ -1,6 +1,6 @@
 //! What Prometheus scrapes, in the OpenMetrics text format.
 
-use jidoka_telemetry::{STAGES, Status, VerdictRecord};
+use jidoka_telemetry::{CameraRecord, CameraState, STAGES, Status, VerdictRecord};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric, text};
 use prometheus_client::metrics::counter::ConstCounter;
@@ -42,6 +42,7 @@ impl Metrics {
 #[derive(Debug)]
 struct Snapshot {
     status: Status,
+    camera: CameraRecord,
     health: Health,
     lost: u64,
     restarts: u64,
@@ -77,7 +78,28 @@ impl Collector for Snapshot {
                 prometheus_client::metrics::MetricType::Counter,
             )?)?;
         }
+        let descriptions = [
+            "Frames that the camera gave",
+            "Frames that the driver numbered and never gave",
+            "Lost frames for which the driver had no buffer",
+            "Frames timed by their arrival, because the driver's time was not usable",
+            "Frames passed over for a newer one",
+            "Frames that came damaged or short",
+            "Frames equal to the one before",
+            "Frames too dark to judge",
+            "Frames too bright to judge",
+            "Frames out of focus",
+            "Times that the camera was opened again",
+        ];
+        for ((name, value), help) in self.camera.counts().into_iter().zip(descriptions) {
+            let counter = ConstCounter::new(value);
+            let name = format!("camera_{name}");
+            let kind = prometheus_client::metrics::MetricType::Counter;
+            counter.encode(encoder.encode_descriptor(&name, help, None, kind)?)?;
+        }
+        let streams = self.camera.state == CameraState::Streaming.code();
         let gauges = [
+            ("camera_up", "1 while the camera gives frames that differ", f64::from(u8::from(streams))),
             ("up", "1 while the inspector runs and says so", f64::from(u8::from(self.health.is_healthy()))),
             ("alarms", "Alarms that stand now, one bit each", f64::from(status.alarms)),
             ("consecutive_rejects", "Rejects since the last pass", f64::from(status.consecutive_rejects)),
@@ -106,6 +128,7 @@ pub(crate) fn render(view: &View, now_us: u64, health: Health) -> Result<String,
     let silent_us = view.silent_us(now_us).unwrap_or_default();
     registry.register_collector(Box::new(Snapshot {
         status,
+        camera: view.camera.unwrap_or_default(),
         health,
         lost: view.lost,
         restarts: view.restarts,

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use jidoka_telemetry::{EventRecord, Record, State, Status, VerdictRecord};
+use jidoka_telemetry::{CameraRecord, EventRecord, Record, State, Status, VerdictRecord};
 
 use crate::metrics::Metrics;
 
@@ -24,6 +24,8 @@ pub struct View {
     pub events: VecDeque<(u64, EventRecord)>,
     /// The inspector's status as last read.
     pub status: Option<Status>,
+    /// How the camera fares, as last read.
+    pub camera: Option<CameraRecord>,
     /// Records that were overwritten before they could be read.
     pub lost: u64,
     /// How often another inspector (or another ring) was found than before.
@@ -78,6 +80,7 @@ impl Shared {
             verdicts: VecDeque::with_capacity(history),
             events: VecDeque::with_capacity(EVENTS),
             status: None,
+            camera: None,
             lost: 0,
             restarts: 0,
             problem: Some("not looked yet".into()),

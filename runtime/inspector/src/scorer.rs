@@ -4,8 +4,7 @@ use image::RgbImage;
 use jidoka_capture::images::Image;
 use jidoka_capture::{Geometry, PixelFormat, Roi};
 use jidoka_models::InspectionModel;
-use jidoka_models::contract::Region;
-use jidoka_prepare::{Fit, Preparer};
+use jidoka_prepare::{Corrections, Fit, Preparer};
 
 use crate::config::Limit;
 use crate::error::Error;
@@ -28,16 +27,19 @@ pub struct Scorer {
     model: InspectionModel,
     plan: Option<(Geometry, Preparer)>,
     roi: Option<Roi>,
+    corrections: Corrections,
     /// A part is rejected where its score is greater.
     pub threshold: f64,
 }
 
 impl Scorer {
-    /// Judges by this limit. Without `roi` the model sees the region that it was taught from.
+    /// Judges by this limit what lies in `roi`, or in the region that the model was taught from, with the corrections that it was
+    /// taught with.
     pub fn new(model: InspectionModel, limit: Limit, roi: Option<Roi>) -> Result<Scorer, Error> {
         let threshold = open::threshold_of(&model, limit)?;
-        let roi = roi.or(model.contract().roi.and_then(Region::roi));
-        Ok(Scorer { model, plan: None, roi, threshold })
+        let contract = model.contract();
+        let (roi, corrections) = (roi.or(contract.region()), contract.corrections(model.name())?.unwrap_or_default());
+        Ok(Scorer { model, plan: None, roi, corrections, threshold })
     }
 
     /// What errors call the model.
@@ -52,8 +54,8 @@ impl Scorer {
             Some((planned, preparer)) if *planned == geometry => preparer,
             plan => {
                 let spec = open::spec(&self.model, geometry, self.roi);
-                let preparer = Preparer::new(&spec).map_err(|error| {
-                    let own = self.roi.is_some() && self.roi == self.model.contract().roi.and_then(Region::roi);
+                let preparer = Preparer::corrected(&spec, &self.corrections).map_err(|error| {
+                    let own = self.roi.is_some() && self.roi == self.model.contract().region();
                     if !own {
                         return Error::from(error);
                     }

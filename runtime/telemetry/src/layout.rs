@@ -9,6 +9,7 @@
 //!      5      head: records ever written
 //!      6      retired: 1 once another file has taken this one's place
 //!     16      status stamp, then the status
+//!     48      camera stamp, then how the camera fares
 //!    512      slot 0: stamp, kind, payload; slot 1; ...
 //! ```
 //!
@@ -23,7 +24,7 @@ use memmap2::{MmapOptions, MmapRaw};
 use zerocopy::{FromBytes, Immutable, IntoBytes};
 
 /// The layout's version. Readers refuse any other.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 
 pub(crate) const MAGIC: u64 = u64::from_le_bytes(*b"JIDOKAtl");
 pub(crate) const HEADER_WORDS: usize = 512;
@@ -39,6 +40,7 @@ pub(crate) const AT_PID: usize = 4;
 pub(crate) const AT_HEAD: usize = 5;
 pub(crate) const AT_RETIRED: usize = 6;
 pub(crate) const AT_STATUS: usize = 16;
+pub(crate) const AT_CAMERA: usize = AT_STATUS + SLOT_WORDS;
 
 /// The version word of this layout.
 pub(crate) const VERSION_WORD: u64 = (VERSION as u64) << 32 | SLOT_WORDS as u64;

@@ -27,5 +27,8 @@ pub use clock::{monotonic_us, unix_us};
 pub use error::Error;
 pub use layout::VERSION;
 pub use place::{default_dir, ring_path, stations};
-pub use records::{EventKind, EventRecord, Name, Record, STAGES, StageTimes, State, Status, Verdict, VerdictRecord};
+pub use records::{
+    CameraRecord, CameraState, EventKind, EventRecord, MAX_VIEWS, Name, Record, STAGES, StageTimes, State, Status,
+    Verdict, VerdictRecord,
+};
 pub use ring::{Next, Reader, Writer};

@@ -8,11 +8,12 @@ use std::sync::atomic::Ordering;
 use rustix::fs::{FlockOperation, flock, fstatfs};
 
 use crate::layout::*;
-use crate::{Error, EventRecord, Record, Status, VerdictRecord, unix_us};
+use crate::{CameraRecord, Error, EventRecord, Record, Status, VerdictRecord, unix_us};
 
 const KIND_STATUS: u64 = 0;
 const KIND_VERDICT: u64 = 1;
 const KIND_EVENT: u64 = 2;
+const KIND_CAMERA: u64 = 3;
 
 /// The one who writes. Made at start-up; writing then costs a few dozen stores and cannot fail.
 pub struct Writer {
@@ -20,6 +21,7 @@ pub struct Writer {
     capacity: u64,
     head: u64,
     status_stamp: u64,
+    camera_stamp: u64,
     memory_backed: bool,
     /// Locked for as long as this lives, so that a second inspector of the station is refused.
     _lock: File,
@@ -44,9 +46,10 @@ impl Writer {
         words[AT_INSTANCE].store(unix_us(), Ordering::Release);
         let head = words[AT_HEAD].load(Ordering::Acquire);
         // An even stamp, even if the last writer died in the middle.
-        let status_stamp = words[AT_STATUS].load(Ordering::Acquire).next_multiple_of(2);
+        let [status_stamp, camera_stamp] =
+            [AT_STATUS, AT_CAMERA].map(|at| words[at].load(Ordering::Acquire).next_multiple_of(2));
         let memory_backed = is_memory_backed(&file);
-        Ok(Writer { region, capacity: capacity as u64, head, status_stamp, memory_backed, _lock: lock })
+        Ok(Writer { region, capacity: capacity as u64, head, status_stamp, camera_stamp, memory_backed, _lock: lock })
     }
 
     /// Is the file on a memory file system? If not, the kernel may write its pages to disk and fault them in again under
@@ -69,6 +72,12 @@ impl Writer {
     pub fn status(&mut self, status: &Status) {
         store(&self.region.words()[AT_STATUS..], self.status_stamp + 1, KIND_STATUS, status);
         self.status_stamp += 2;
+    }
+
+    /// Replace what is said of the camera.
+    pub fn camera(&mut self, camera: &CameraRecord) {
+        store(&self.region.words()[AT_CAMERA..], self.camera_stamp + 1, KIND_CAMERA, camera);
+        self.camera_stamp += 2;
     }
 
     fn append<T: zerocopy::IntoBytes + zerocopy::Immutable>(&mut self, kind: u64, record: &T) {
@@ -166,6 +175,7 @@ fn is_memory_backed(file: &File) -> bool {
 }
 
 /// What a reader finds next.
+#[allow(clippy::large_enum_variant, reason = "taken apart where it is made; a box would allocate for every record")]
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Next {
     /// A record and its number since the ring was made.
@@ -252,11 +262,20 @@ impl Reader {
 
     /// The status as last written; `None` before the first, or if the writer died while it wrote one.
     pub fn status(&self) -> Option<Status> {
-        // A status takes the writer well under a microsecond; this many looks that all met one in the making mean that
+        self.beside(AT_STATUS)
+    }
+
+    /// What was last said of the camera; `None` likewise.
+    pub fn camera(&self) -> Option<CameraRecord> {
+        self.beside(AT_CAMERA)
+    }
+
+    fn beside<T: zerocopy::FromBytes>(&self, at: usize) -> Option<T> {
+        // A record takes the writer well under a microsecond; this many looks that all met one in the making mean that
         // the writer died in the middle.
-        (0..1000).find_map(|_| match load(&self.region.words()[AT_STATUS..AT_STATUS + SLOT_WORDS]) {
+        (0..1000).find_map(|_| match load(&self.region.words()[at..at + SLOT_WORDS]) {
             Ok((0, _)) => Some(None),
-            Ok((_, cell)) => Some(Some(cell.read::<Status>())),
+            Ok((_, cell)) => Some(Some(cell.read::<T>())),
             Err(_) => {
                 std::hint::spin_loop();
                 None

@@ -5,7 +5,7 @@ use std::sync::atomic::AtomicBool;
 use proptest::prelude::*;
 
 use super::*;
-use crate::{EventKind, Name, StageTimes, State, Verdict};
+use crate::{CameraState, EventKind, Name, StageTimes, State, Verdict};
 
 fn ring() -> (tempfile::TempDir, PathBuf) {
     let dir = tempfile::tempdir().unwrap();
@@ -30,9 +30,11 @@ fn record(n: u64) -> VerdictRecord {
         allocations: small,
         faults: small,
         dropped_frames: small,
-        reserved: 0,
+        views: small,
         model_digest: [n as u8; 32],
         recipe: Name::new("m8"),
+        view: Name::new("cap"),
+        view_scores: [small as f32; crate::MAX_VIEWS],
     }
 }
 
@@ -71,6 +73,23 @@ fn records_come_out_as_they_went_in() {
     assert_eq!(reader.poll(), Next::Record(1, Record::Event(event)));
     assert_eq!(reader.poll(), Next::Idle);
     assert_eq!(event.kind(), Some(EventKind::CameraLost));
+}
+
+#[test]
+fn the_status_and_the_camera_stand_beside_the_ring_each_for_itself() {
+    let (_dir, path) = ring();
+    let mut writer = Writer::open(&path, 16).unwrap();
+    let reader = Reader::open(&path).unwrap();
+    assert_eq!((reader.status(), reader.camera()), (None, None));
+    let camera = CameraRecord { state: CameraState::Frozen.code(), frozen: 7, reopened: 2, ..CameraRecord::default() };
+    writer.camera(&camera);
+    assert_eq!((reader.status(), reader.camera()), (None, Some(camera)));
+    let status = Status { parts: 3, ..Status::default() };
+    writer.status(&status);
+    writer.camera(&CameraRecord { frames: u64::MAX, ..camera });
+    assert_eq!(reader.status(), Some(status));
+    assert_eq!(reader.camera().map(|camera| camera.frames), Some(u64::MAX));
+    assert_eq!(camera.counts().iter().map(|(_, count)| count).sum::<u64>(), 9, "every count is among them");
 }
 
 #[test]
@@ -248,9 +267,10 @@ fn what_is_no_ring_is_refused_with_a_reason() {
     std::fs::write(&path, &whole[..whole.len() - 8]).unwrap();
     refused("16 records do not make");
     let mut newer = whole.clone();
-    newer[8..16].copy_from_slice(&(3u64 << 32 | 32).to_ne_bytes());
+    let version = crate::VERSION;
+    newer[8..16].copy_from_slice(&(u64::from(version + 1) << 32 | 32).to_ne_bytes());
     std::fs::write(&path, &newer).unwrap();
-    refused("layout version 3, this program reads version 2");
+    refused(&format!("layout version {}, this program reads version {version}", version + 1));
     // A writer replaces what it cannot go on with.
     drop(Writer::open(&path, 16).unwrap());
     Reader::open(&path).unwrap();

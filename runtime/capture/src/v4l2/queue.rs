@@ -11,7 +11,7 @@ use super::heap::{self, Shared};
 use super::sys::{self, MAX_PLANES, Mapping, Zeroed};
 use crate::clock::monotonic_now;
 use crate::config::Memory;
-use crate::error::{CaptureError, FrameFault};
+use crate::error::{CaptureError, FrameFault, FrameId};
 use crate::source::GiveBack;
 
 /// The buffers of a camera that streams. Apart from the rest of the source, so that a lease can give its buffer back while
@@ -56,6 +56,13 @@ pub(super) struct Filled {
     /// Bytes that were written to each plane, and where they begin.
     pub used: [usize; 3],
     pub offset: [usize; 3],
+}
+
+impl Filled {
+    /// Which frame it holds.
+    pub fn id(&self) -> FrameId {
+        FrameId { sequence: self.sequence, captured_at: self.captured_at }
+    }
 }
 
 const MEMORY_MMAP: u32 = 1;

@@ -159,12 +159,12 @@ impl V4l2Source {
     /// Whether a buffer holds a whole frame.
     fn examine(&self, filled: &Filled) -> Result<(), FrameFault> {
         if filled.damaged {
-            return Err(FrameFault::Damaged { sequence: filled.sequence });
+            return Err(FrameFault::Damaged { frame: filled.id() });
         }
         for ((&used, &offset), &needed) in filled.used.iter().zip(&filled.offset).zip(&self.needed) {
             if used.saturating_sub(offset) < needed {
                 let got = used.saturating_sub(offset);
-                return Err(FrameFault::Short { sequence: filled.sequence, got, expected: needed });
+                return Err(FrameFault::Short { frame: filled.id(), got, expected: needed });
             }
         }
         Ok(())
@@ -194,7 +194,7 @@ impl FrameSource for V4l2Source {
             if !whole {
                 self.stats.frames -= 1;
                 self.stats.damaged += 1;
-                return Err(FrameFault::Damaged { sequence: filled.sequence });
+                return Err(FrameFault::Damaged { frame: filled.id() });
             }
             return Ok(Lease::new(FrameView::packed(&self.decoded, width, height, format), meta));
         }

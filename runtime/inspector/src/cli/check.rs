@@ -77,12 +77,18 @@ fn look(file: &Path, text_only: bool) -> Result<(Config, Found), Error> {
         }
         for (place, choice) in config.recipes.iter().enumerate() {
             let (active, known) = open::active(&config, place, source.geometry())?;
-            let golden = active.model.contract().golden.is_some();
-            let golden = if golden { "golden check passed" } else { "no golden check" };
-            let name = if place == 0 { "model".to_owned() } else { format!("recipe {}", choice.name) };
-            let (sha256, threshold) = (&known.sha256[..16], known.threshold);
-            let path = choice.model.path.display();
-            found.push((name.into(), format!("{path} ({sha256}), threshold {threshold:.4}, {golden}")));
+            let models = std::iter::once(&active.first).chain(&active.more);
+            let paths = std::iter::once(&choice.model).chain(choice.views.iter().map(|view| &view.model));
+            for (view, (known, path)) in models.zip(known.views.iter().zip(paths)) {
+                let golden = view.model.contract().golden.is_some();
+                let golden = if golden { "golden check passed" } else { "no golden check" };
+                let mut name = if place == 0 { "model".to_owned() } else { format!("recipe {}", choice.name) };
+                if !choice.views.is_empty() {
+                    name += &format!(", view {}", known.name);
+                }
+                let (sha256, threshold, path) = (&known.sha256[..16], known.threshold, path.path.display());
+                found.push((name.into(), format!("{path} ({sha256}), threshold {threshold:.4}, {golden}")));
+            }
         }
         files(&config)?;
         let (gpio, _) = open::gpio(&config)?;

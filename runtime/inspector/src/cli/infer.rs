@@ -64,7 +64,8 @@ struct Line<'a> {
 /// Scores every image.
 pub fn run(args: &Args) -> Result<(), Error> {
     let limit = Limit::of(args.threshold, args.sensitivity);
-    let choice = ModelChoice { path: args.model.clone(), limit, threads: args.threads, strict: false, any_roi: false };
+    let (view, path) = (String::new(), args.model.clone());
+    let choice = ModelChoice { view, path, limit, threads: args.threads, strict: false, any_roi: false };
     let mut scorer = Scorer::new(open::model(&choice)?, limit, args.preparation.roi)?;
     let files = files(&args.images)?;
     if let Some(folder) = &args.heatmap {

@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 use clap::ValueEnum;
 use jidoka_capture::Roi;
 use jidoka_models::teach::{Kept, Options};
+use jidoka_models::{Check, InspectionModel, LoadOptions};
+use jidoka_prepare::Corrections;
 use serde::{Deserialize, Serialize};
 
 use super::teach::method;
@@ -86,10 +88,20 @@ pub fn read(model: &Path, threads: usize) -> Result<(Kept, Options), Error> {
         roi: settings.roi.map(|[x, y, width, height]| Roi { x, y, width, height }),
         fit: fit.0,
         filter: filter.0,
-        // The caller's, from the station's configuration: pictures are not kept with the model.
-        corrections: jidoka_prepare::Corrections::default(),
+        // Those that the model carries.
+        corrections: carried(model)?,
+        prepared: false,
         threads,
         int8: settings.int8,
     };
     Ok((kept, options))
+}
+
+/// The corrections that a model was taught with; none where it says none, or is not there any more.
+fn carried(model: &Path) -> Result<Corrections, Error> {
+    if !model.exists() {
+        return Ok(Corrections::default());
+    }
+    let model = InspectionModel::load(model, &LoadOptions { golden: Check::Skip, ..LoadOptions::default() })?;
+    Ok(model.contract().corrections(model.name())?.unwrap_or_default())
 }

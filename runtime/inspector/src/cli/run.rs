@@ -13,7 +13,7 @@ use crate::config::{Config, WireChoice};
 use crate::error::Error;
 use crate::os::clock;
 use crate::station::open::{self, Opened};
-use crate::station::recipes::Registry;
+use crate::station::recipes::{KnownView, Registry};
 use crate::station::record::{Fanout, Sink};
 use crate::station::stop::Reason;
 use crate::station::telemetry::{About, Telemetry};
@@ -59,11 +59,13 @@ pub fn run(args: &Args) -> Result<(), Error> {
     let Opened { mut station, chip, registry } = open::station(&config)?;
     station.limit_frames = args.frames;
     station.limit = args.seconds.filter(|seconds| (0.0..1e9).contains(seconds)).map(Duration::from_secs_f64);
-    let threshold = open::threshold_of(&station.model, config.model.limit)?;
-    let sha256 = station.model.sha256().to_owned();
+    let views = registry.get(station.line.recipe.id).map(|known| known.views).unwrap_or_default();
+    let first = views.first().cloned().unwrap_or_default();
+    let sight = std::sync::Arc::clone(&station.sight);
     let about = About {
         station: config.station.telemetry.as_deref().unwrap_or_default(),
         registry: &registry,
+        sight: &sight,
         um_per_us: (config.reject.slot.axis() == Axis::Distance)
             .then(|| config.encoder.map_or(1.0, |encoder| encoder.fastest_um_per_s as f64 / 1e6)),
     };
@@ -72,9 +74,10 @@ pub fn run(args: &Args) -> Result<(), Error> {
     log.line(&json!({
         "event": "start",
         "station": config.station.name,
-        "model": sha256,
+        "model": first.sha256,
         "recipe": config.station.recipe,
-        "threshold": threshold,
+        "threshold": first.threshold,
+        "views": views.iter().map(views_line).collect::<Vec<_>>(),
         "at_us": clock::micros(clock::now()),
         "delay_us": config.reject.delay_us,
         "pulse_us": config.reject.pulse_us,
@@ -106,6 +109,11 @@ pub fn run(args: &Args) -> Result<(), Error> {
         }
         reason => Err(Error::FailSafe(reason.describe().into())),
     }
+}
+
+/// A view in the log's first line.
+fn views_line(view: &KnownView) -> serde_json::Value {
+    json!({ "name": view.name, "model": view.sha256, "file": view.model, "threshold": view.threshold })
 }
 
 fn open_log(config: &Config, registry: &Registry) -> Result<VerdictLog, Error> {

@@ -8,7 +8,7 @@ use jidoka_capture::images::Image;
 use jidoka_capture::{FrameFault, FrameSource, Geometry, PixelFormat, Roi, SourceConfig};
 use jidoka_models::Method;
 use jidoka_models::teach::{self, Defects, Folder, Frames, Kept, Options, Parts, Progress, Report, Rule, Stage};
-use jidoka_prepare::{Channels, Corrections, Preparer, RawTuning, Spec};
+use jidoka_prepare::{Channels, Preparer, RawTuning, Spec};
 use serde::Serialize;
 
 use super::kept::{self, Settings};
@@ -32,7 +32,8 @@ Examples:
   jidoka teach --good photos/good --out capper.onnx --defects photos/bad --threshold-by f1
   jidoka teach --camera /dev/video0 --parts 30 --out capper.onnx     from a camera, a frame each half second
   jidoka teach --camera monday.frames --parts 30 --out capper.onnx   from a recording, or a folder
-  jidoka teach --config capper.toml --parts 30 --out capper.onnx     from a station's own camera and region")]
+  jidoka teach --config capper.toml --parts 30 --out capper.onnx     from a station's own camera and region
+  jidoka teach --config capper.toml --view print --out print.onnx    one of several views of the part")]
 pub struct Args {
     /// A folder of images (PNG, JPEG, BMP) of good parts
     #[arg(long, value_name = "DIR")]
@@ -43,6 +44,9 @@ pub struct Args {
     /// Take frames as this station's configuration says, region included
     #[arg(long, value_name = "FILE", conflicts_with = "good")]
     config: Option<PathBuf>,
+    /// Teach the model of this view of the configuration ([[view]] name): its region instead of [roi]
+    #[arg(long, value_name = "NAME", requires = "config")]
+    view: Option<String>,
     /// How many frames to take from a camera
     #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     parts: u32,
@@ -131,12 +135,14 @@ pub fn run(args: &Args) -> Result<(), Error> {
     let settled;
     if args.add {
         let (mut all, mut stated) = kept::read(&args.out, args.threads)?;
-        stated.corrections = options.corrections.clone();
+        if args.config.is_some() {
+            stated.corrections = options.corrections.clone();
+        }
         let more = Kept::of(parts.as_mut(), &stated, all.size(), all.note())?;
         more.skipped().iter().for_each(|s| log::warn!("skipped {}: {}", s.name, s.reason));
         let added = all.add(more)?;
         log::info!("{added} good parts added to {}", all.count() - added);
-        options = Options { roi: None, corrections: Corrections::default(), ..stated.clone() };
+        options = Options { prepared: true, ..stated.clone() };
         settled = stated;
         parts = Box::new(all.clone());
         kept = Some(all);
@@ -199,7 +205,11 @@ fn rule(args: &Args) -> Rule {
 
 fn options(args: &Args) -> Result<Options, Error> {
     let config = args.config.as_ref().map(|file| Config::read(file)).transpose()?;
-    let roi = config.as_ref().map_or(args.roi, |config| config.camera.roi);
+    let roi = match (&config, &args.view) {
+        (Some(config), Some(view)) => region_of(config, view)?,
+        (Some(config), None) => config.camera.roi,
+        (None, _) => args.roi,
+    };
     let corrections = config.map(|config| open::corrections(&config.seeing)).transpose()?.unwrap_or_default();
     Ok(Options {
         method: method(&args.method),
@@ -213,9 +223,20 @@ fn options(args: &Args) -> Result<Options, Error> {
         fit: args.fit.0,
         filter: args.filter.0,
         corrections,
+        prepared: false,
         threads: args.threads,
         int8: args.int8,
     })
+}
+
+/// The region of a view of the configuration.
+fn region_of(config: &Config, name: &str) -> Result<Option<jidoka_capture::Roi>, Error> {
+    let base = &config.recipes[0];
+    let views = base.views.iter().map(|view| (&view.model.view, view.roi));
+    let mut views = std::iter::once((&base.model.view, base.roi)).chain(views);
+    let known = || views.clone().map(|(known, _)| known.as_str()).collect::<Vec<_>>().join(", ");
+    let unknown = format!("{}: no view \"{name}\"\n  expected: one of {}", config.file, known());
+    views.find(|(known, _)| *known == name).map(|(_, roi)| roi).ok_or(Error::Usage(unknown))
 }
 
 fn parts(args: &Args) -> Result<Box<dyn Parts>, Error> {

@@ -13,6 +13,7 @@ mod seeing;
 mod timing;
 mod together;
 mod trigger;
+mod views;
 
 use std::path::{Path, PathBuf};
 
@@ -30,6 +31,7 @@ pub use recipes::RecipeChoice;
 pub use sections::SIGNALS;
 pub use seeing::Seeing;
 pub use trigger::{InputChoice, Source, Trigger};
+pub use views::ViewChoice;
 
 /// A whole configuration that was accepted.
 #[derive(Clone, Debug)]
@@ -128,6 +130,8 @@ impl Limit {
 /// A model and how it is used.
 #[derive(Clone, Debug)]
 pub struct ModelChoice {
+    /// What the log calls the view that it judges.
+    pub view: String,
     /// The `.onnx` file.
     pub path: PathBuf,
     /// Above which score a part is rejected.
@@ -192,7 +196,7 @@ impl Config {
         // Reading an empty file asks for every key; what it refuses (the required ones) is of no interest.
         let Ok(mut reader) = Reader::new("", "") else { return vec![] };
         sections::read("", "", &mut reader);
-        reader.keys().iter().cloned().chain(recipes::keys()).collect()
+        reader.keys().iter().cloned().chain(recipes::keys()).chain(views::keys()).collect()
     }
 }
 

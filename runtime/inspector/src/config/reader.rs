@@ -12,6 +12,7 @@ use toml::de::{DeTable, DeValue};
 use super::problem::{Problem, Refused};
 
 mod overlay;
+mod tables;
 
 /// What is known of one key: for the reference that `jidoka check --keys` prints.
 #[derive(Clone, Debug, PartialEq, serde::Serialize)]

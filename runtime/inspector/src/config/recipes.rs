@@ -6,7 +6,7 @@ use jidoka_capture::Roi;
 
 use super::problem::{Problem, Refused};
 use super::reader::{KeyDoc, Reader};
-use super::{Ejector, ModelChoice, PolicyChoice, Reject, policy, sections, timing};
+use super::{Ejector, ModelChoice, PolicyChoice, Reject, ViewChoice, policy, sections, timing, views};
 
 /// All that may differ between two products on one line.
 #[derive(Clone, Debug)]
@@ -19,6 +19,8 @@ pub struct RecipeChoice {
     pub model: ModelChoice,
     /// The part of the frame that is inspected.
     pub roi: Option<Roi>,
+    /// More looks at the same frame.
+    pub views: Vec<ViewChoice>,
     /// The reject ejector.
     pub reject: Reject,
     /// The other ejectors.
@@ -94,10 +96,12 @@ fn of(
     fastest_um_per_s: Option<u64>,
 ) -> RecipeChoice {
     let camera = sections::camera(folder, reader);
+    let model = sections::model(folder, reader);
     RecipeChoice {
         name,
         select,
-        model: sections::model(folder, reader),
+        views: views::read(folder, reader, &model),
+        model,
         roi: camera.roi,
         reject: timing::read(reader, fastest_um_per_s),
         others: ["eject1", "eject2"].map(|section| timing::read_other(reader, section, fastest_um_per_s)),

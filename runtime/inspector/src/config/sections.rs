@@ -8,7 +8,9 @@ use jidoka_capture::{Keep, Memory, PixelFormat, ReplayConfig, Roi, SourceConfig,
 use super::problem::Problem;
 use super::reader::{Reader, Section};
 use super::trigger::{self, Surroundings};
-use super::{Backend, Camera, Config, Limit, ModelChoice, Station, outputs, policy, recipes, seeing, timing, together};
+use super::{
+    Backend, Camera, Config, Limit, ModelChoice, Station, outputs, policy, recipes, seeing, timing, together, views,
+};
 use crate::os::realtime::Wish;
 
 /// The signals that may be wired, with what they say.
@@ -40,10 +42,12 @@ pub fn read(file: &str, text: &str, reader: &mut Reader<'_>) -> Config {
     let mut camera = camera(&folder, reader);
     let seeing = seeing::read(&folder, reader, &mut camera);
     let (policy, line_policy) = policy::policy(reader);
+    let model = model(&folder, reader);
     let base = recipes::RecipeChoice {
         name: station.recipe.clone(),
         select: station.select,
-        model: model(&folder, reader),
+        views: views::read(&folder, reader, &model),
+        model,
         roi: camera.roi,
         reject: timing::read(reader, fastest_um_per_s),
         others: ["eject1", "eject2"].map(|section| timing::read_other(reader, section, fastest_um_per_s)),
@@ -313,11 +317,14 @@ pub fn model(folder: &Path, reader: &mut Reader<'_>) -> ModelChoice {
     let threads = table.count("threads", 1..=64, Some(1), "cores that one inference is split over") as usize;
     let strict = table.flag("strict", true, "refuse a model with operators that have no static step");
     let any_roi = table.flag("any_roi", false, "inspect another region of the frame than the model was taught from");
+    let view =
+        table.text("view", "what the log calls what it sees, where there is a [[view]] beside it (default: main)");
     drop(table);
     if score.is_some() && sensitivity.is_some() {
         let what = "[model] threshold and sensitivity exclude each other";
         let problem = Problem::new(reader.line("model", "sensitivity"), what, "one of them, or neither");
         reader.refuse(problem.hint("sensitivity = 0.5 is the model's own threshold"));
     }
-    ModelChoice { path, limit: Limit::of(score.map(|score| score as f32), sensitivity), threads, strict, any_roi }
+    let limit = Limit::of(score.map(|score| score as f32), sensitivity);
+    ModelChoice { view: view.unwrap_or_else(|| "main".into()), path, limit, threads, strict, any_roi }
 }

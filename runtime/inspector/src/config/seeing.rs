@@ -50,7 +50,8 @@ pub fn read(folder: &Path, reader: &mut Reader<'_>, camera: &mut Camera) -> Seei
 
 fn health(reader: &mut Reader<'_>) -> Watching {
     let mut table = reader.section("health");
-    let help = "v4l2: equal frames in a row that count as a frozen stream, which is opened anew; 0: never";
+    let help =
+        "v4l2: frames in a row, equal to the bit, that count as a frozen stream; 0: never, nor does one repeat another";
     let frozen_frames = table.count("frozen_frames", 0..=10_000, Some(5), help);
     let help = "v4l2: mean brightness (0 to 255) below which a frame is dark; 0: never";
     let dark = table.number("dark_mean", 0.0..=255.0, Some(3.0), help);
@@ -59,7 +60,7 @@ fn health(reader: &mut Reader<'_>) -> Watching {
     let help = "v4l2: sharpness, in percent of that of the first frames, below which a frame is blurred; 0: never";
     let blurred = table.number("blurred_percent", 0.0..=100.0, Some(10.0), help);
     let actions = [("reject", true), ("count", false)];
-    let help = "v4l2: what becomes of the part in a dark, saturated or blurred frame";
+    let help = "v4l2: what becomes of the part in a dark, saturated or blurred frame, or one equal to that before";
     let withhold = table.choice("on_trouble", &actions, Some("reject"), help);
     let limits = Limits {
         frozen_frames,

@@ -8,6 +8,7 @@ pub mod page;
 pub mod pictures;
 pub mod truth;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use jidoka_capture::images::Image;
@@ -24,6 +25,7 @@ use crate::os::clock;
 use crate::os::realtime::Wish;
 use crate::station::field::Field;
 use crate::station::record::{Seen, Sink};
+use crate::station::views::View;
 use crate::station::{Ended, Station, inspect, open};
 
 /// The part of the frame that is inspected: the part with some room around it, as an engineer would draw it.
@@ -203,17 +205,18 @@ fn station(config: &SyntheticConfig, model: InspectionModel, rhythm: &Rhythm) ->
     let names: Vec<&str> = SIGNALS.iter().map(|(signal, _)| *signal).collect();
     let chip = open::sim_chip(&names);
     let (outputs, trip) = open::outputs(&Gpio::simulated(std::slice::from_ref(&chip)), &wires)?;
+    let judge = open::judge(&model, Limit::Own)?;
     let station = Station {
-        preparer: Preparer::new(&open::spec(&model, source.geometry(), Some(ROI)))?,
-        judge: open::judge(&model, Limit::Own)?,
+        view: View::new(Preparer::new(&open::spec(&model, source.geometry(), Some(ROI)))?, model, judge),
+        more_views: Vec::new(),
         source,
         reopen: None,
+        sight: Arc::default(),
         framing: inspect::Framing::Every,
         field: Field::none(),
         changer: None,
         watchdog: None,
         blackbox: None,
-        model,
         line: open::line(&reject, rhythm.delay.max(Duration::from_secs(2))),
         outputs,
         trip,

@@ -137,6 +137,7 @@ pub fn plausible_false_rejects(good: usize, rate: f64) -> usize {
 mod tests {
     use super::*;
     use crate::station::record::Laps;
+    use crate::station::views::{Said, ViewSaid};
     use jidoka_line::{Judgement, Micros, Part, PartId, Why};
     use jidoka_pins::{Gpio, OutputSpec, SimChip};
     use std::sync::Arc;
@@ -168,6 +169,7 @@ mod tests {
             score: 0.0,
             judgement: Judgement::Pass,
             why: Why::Good,
+            said: Said::one(ViewSaid::of(Judgement::Pass, Why::Good, 0.0)),
             laps: Laps::default(),
         };
         // The window is 1400 to 1440 ms, its middle 1420 ms.

@@ -7,29 +7,27 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use heapless::spsc::Producer;
-use jidoka_capture::{
-    Attempt, FrameFault, FrameMeta, FrameSource, FrameView, Geometry, Lease, Reopen, SourceConfig, SourceStats,
-};
-use jidoka_line::policy::{MapView, Policy};
-use jidoka_line::{
-    Judgement, LineEvent, Matching, Micros, ModelDigest, Part, PartId, RecipeId, Score, Subject, Verdict, Why,
-};
-use jidoka_models::{InspectionModel, Outcome};
+use jidoka_capture::{FrameFault, FrameId, FrameMeta, FrameSource, FrameView, Reopen, SourceStats};
+use jidoka_line::{CameraLoss, LineEvent, Matching, Micros, Outbox, Part, PartId, RecipeId, Subject, Why};
+use jidoka_models::InspectionModel;
 use jidoka_prepare::Preparer;
 
+use super::away::Away;
 use super::expected::{Expected, Wanted};
 use super::recipes::{Active, Wardrobe};
 use super::record::{Laps, Seen};
+use super::sight::Sight;
 use super::stop::{Reason, Stop};
+use super::views::{self, JudgeLaps, ViewSaid};
 use crate::alloc::{self, Counts, Stage};
 use crate::os::wake::Bell;
 use crate::os::{clock, faults};
 use crate::stats::Times;
 
 /// Frames before the seal: a driver's first frame and an engine's first run may still take memory.
-const WARM_UP_FRAMES: u64 = 3;
+pub(super) const WARM_UP_FRAMES: u64 = 3;
 /// How long one wait for a frame lasts at most, so that a request to stop is seen.
-const PATIENCE: Duration = Duration::from_millis(100);
+pub(super) const PATIENCE: Duration = Duration::from_millis(100);
 /// Most lost frames that are made up for as parts of their own; a longer gap is a stream that began anew.
 const MOST_LOST: u32 = 32;
 
@@ -38,7 +36,9 @@ pub struct Inspector<'q> {
     /// Where frames come from.
     pub source: Box<dyn FrameSource>,
     /// How to open it again after it has gone.
-    pub reopen: Option<SourceConfig>,
+    pub reopen: Option<Reopen>,
+    /// Where it is told how the camera fares.
+    pub sight: Arc<Sight>,
     /// Which frames show a part.
     pub framing: Framing,
     /// How a frame's time may be off.
@@ -70,10 +70,13 @@ pub enum Framing {
     Outside(Arc<Expected>),
 }
 
-/// The loop's end of the queue to the actuator. A full queue loses the event, and the line rejects the part for lack of it.
+/// The loop's end of the queue to the actuator. What finds no room waits and is offered again at every turn; where that is full
+/// too, the event is lost, and the line rejects the part for lack of it.
 pub struct LineDesk<'q> {
     /// The queue.
     pub events: Producer<'q, LineEvent>,
+    /// What found no room in it.
+    pub outbox: Outbox,
     /// Wakes the actuator.
     pub bell: Arc<Bell>,
     /// Counts on while there is no frame to judge.
@@ -82,26 +85,18 @@ pub struct LineDesk<'q> {
 
 impl LineDesk<'_> {
     /// The loop lives, and has nothing to judge.
-    fn idle(&self) {
+    pub(super) fn idle(&mut self) {
+        let events = &mut self.events;
+        self.outbox.flush(|event| events.enqueue(event).is_ok());
         self.lives.fetch_add(1, Ordering::Relaxed);
         self.bell.ring();
     }
 
-    fn tell(&mut self, event: LineEvent) {
-        // Nothing to do about a full queue here: the line counts the gap, and a part without verdict is rejected.
-        let _ = self.events.enqueue(event);
+    pub(super) fn tell(&mut self, event: LineEvent) {
+        let events = &mut self.events;
+        self.outbox.send(event, |event| events.enqueue(event).is_ok());
         self.bell.ring();
     }
-}
-
-/// Who judges, and in whose name.
-pub struct Judge {
-    /// Scores and maps to judgements.
-    pub policy: Policy,
-    /// First bytes of the model's digest.
-    pub model: ModelDigest,
-    /// The recipe.
-    pub recipe: RecipeId,
 }
 
 /// What the loop leaves behind.
@@ -135,12 +130,13 @@ pub struct Inspected {
 }
 
 /// What the loop carries from frame to frame.
-struct Progress {
-    inspected: Inspected,
+pub(super) struct Progress {
+    pub inspected: Inspected,
     next_part: PartId,
-    last: Option<FrameMeta>,
-    sealed_at_faults: u64,
-    allocations: Counts,
+    pub last: Option<FrameMeta>,
+    pub sealed_at_faults: u64,
+    pub allocations: Counts,
+    pub away: Away,
 }
 
 impl Inspector<'_> {
@@ -152,6 +148,7 @@ impl Inspector<'_> {
             last: None,
             sealed_at_faults: 0,
             allocations: Counts::now(),
+            away: Away::default(),
         };
         while self.stop.reason().is_none() {
             match self.step(&mut progress) {
@@ -159,9 +156,14 @@ impl Inspector<'_> {
                 // Silence is for the line's own deadline to judge.
                 Ok(false) | Err(FrameFault::TimedOut { .. }) => self.line.idle(),
                 Err(FrameFault::EndOfStream) => self.stop.request(Reason::Done),
-                Err(fault) if fault.is_passing() => self.damaged(&mut progress),
-                Err(_) => self.recover(&mut progress),
+                Err(fault @ FrameFault::Frozen { .. }) => self.frozen(&mut progress, fault),
+                Err(fault) if fault.is_passing() => {
+                    self.camera_runs(&mut progress);
+                    self.damaged(&mut progress, fault);
+                }
+                Err(_) => self.recover(&mut progress, CameraLoss::Gone),
             }
+            self.tell_sight(&progress);
         }
         if progress.inspected.sealed_frames > 0 {
             progress.inspected.page_faults = faults::of_this_thread() - progress.sealed_at_faults;
@@ -169,6 +171,11 @@ impl Inspector<'_> {
         alloc::unseal();
         progress.inspected.source = progress.inspected.source.and(self.source.stats());
         progress.inspected
+    }
+
+    fn tell_sight(&self, progress: &Progress) {
+        let Inspected { source, reopened, .. } = &progress.inspected;
+        self.sight.tell(&source.and(self.source.stats()), *reopened);
     }
 
     /// One part, from its frame to its verdict; false where the frame shows none.
@@ -180,6 +187,7 @@ impl Inspector<'_> {
         }
         let frame = self.source.next(PATIENCE)?;
         let arrived = clock::now();
+        progress.away.runs(arrived, &mut self.line, &self.sight);
         let meta = *frame.meta();
         let (captured_at, arrived_at) = (Micros::from_duration(meta.captured_at), Micros::from_duration(arrived));
         if matches!(self.framing, Framing::Outside(_)) && !self.matching.is_plausible(captured_at, arrived_at) {
@@ -197,34 +205,22 @@ impl Inspector<'_> {
         self.line.tell(LineEvent::FrameArrived { captured_at });
 
         alloc::enter(Stage::Prepare);
-        let sees = active.sees;
-        let Active { preparer, model, judge, .. } = active.active;
-        let fits = prepare(preparer, &frame.view(), model).is_ok();
+        let Aimed { active: Active { first, more, recipe }, sees } = active;
+        first.prepare(&frame.view());
+        more.iter_mut().for_each(|view| view.prepare(&frame.view()));
         drop(frame); // the driver gets its buffer back before the long part
         let prepared = clock::now();
 
-        alloc::enter(Stage::Infer);
-        let outcome = match (sees, fits) {
-            (false, _) => Err(Why::Held),
-            (true, false) => Err(Why::BadFrame),
-            (true, true) => model.score().map_err(|_| Why::Engine),
-        };
-        let inferred = clock::now();
-
-        alloc::enter(Stage::Judge);
-        let (judgement, why, score) = judge.judge(outcome);
-        self.line.tell(LineEvent::Judged(judge.verdict(subject, judgement, why, score, &meta)));
+        let (said, JudgeLaps { infer, judge }) = views::judge(first, more, sees);
+        let worst = *said.worst();
+        self.line.tell(LineEvent::Judged(worst.verdict(subject, recipe.id, meta.sequence, meta.captured_at)));
         let told = clock::now();
 
         alloc::enter(Stage::HandOver);
-        let laps = Laps {
-            prepare: prepared - arrived,
-            infer: inferred - prepared,
-            judge: told - inferred,
-            total: told.saturating_sub(meta.captured_at),
-        };
+        let laps = Laps { prepare: prepared - arrived, infer, judge, total: told.saturating_sub(meta.captured_at) };
         progress.inspected.add(arrived - idle, &laps);
-        let seen = Seen { part, sequence: meta.sequence, truth: meta.truth, score, judgement, why, laps };
+        let ViewSaid { judgement, why, score, .. } = worst;
+        let seen = Seen { part, sequence: meta.sequence, truth: meta.truth, score, judgement, why, said, laps };
         progress.inspected.records_lost += u64::from(self.seen.enqueue(seen).is_err());
         progress.last = Some(meta);
         Ok(true)
@@ -249,50 +245,22 @@ impl Inspector<'_> {
     }
 
     /// A frame that cannot be used still shows a part, which nobody has looked at.
-    fn damaged(&mut self, progress: &mut Progress) {
-        if matches!(self.framing, Framing::Every | Framing::Triggered) {
-            let meta = FrameMeta { captured_at: clock::now(), ..progress.last.unwrap_or_default() };
-            let part = progress.part_at(meta.captured_at);
-            self.line.tell(LineEvent::Triggered(part));
-            let judge = &self.wardrobe.current().judge;
-            let verdict = judge.verdict(Subject::Part(part), Judgement::Missed, Why::BadFrame, f32::NAN, &meta);
-            self.line.tell(LineEvent::Judged(verdict));
-        }
-    }
-
-    /// The source has gone: opens it again, with growing pauses, until it is back or the station ends. Meanwhile the
-    /// line's deadline for frames holds the outputs; the seal is lifted, because opening a device takes memory.
-    fn recover(&mut self, progress: &mut Progress) {
-        let Some(config) = self.reopen.clone() else {
-            self.stop.request(Reason::System);
+    pub(super) fn damaged(&mut self, progress: &mut Progress, fault: FrameFault) {
+        let Some(FrameId { sequence, captured_at }) = fault.frame() else { return };
+        let meta = FrameMeta { sequence, captured_at, ..FrameMeta::default() };
+        self.line.tell(LineEvent::FrameUnfit);
+        let Some((_, subject, Aimed { active, .. })) =
+            progress.aim(&self.framing, &meta, &mut self.line, &mut self.wardrobe)
+        else {
             return;
         };
-        let sealed = progress.inspected.frames >= WARM_UP_FRAMES;
-        alloc::unseal();
-        let geometry = self.source.geometry();
-        progress.inspected.source = progress.inspected.source.and(self.source.stats());
-        // The old one is closed first: it may hold the device that is to be opened.
-        self.source = Box::new(NoSource { geometry });
-        // By its lasting name: the node may have another number when it is back.
-        let mut reopen = Reopen::of(&config);
-        reopen.begin(clock::now());
-        while self.stop.reason().is_none() {
-            match reopen.attempt(clock::now(), geometry) {
-                Attempt::Back(source) => {
-                    self.source = source;
-                    progress.inspected.reopened += 1;
-                    progress.last = None; // a new stream: its numbers say nothing about the old one's
-                    break;
-                }
-                Attempt::Wait(until) => std::thread::sleep(until.saturating_sub(clock::now()).min(PATIENCE)),
-                // Said at the end by the count, and by the line's alarm meanwhile.
-                Attempt::Changed(_) | Attempt::Failed(_) => {}
-            }
+        if let Subject::Part(part) = subject {
+            self.line.tell(LineEvent::Triggered(part));
         }
-        if sealed {
-            progress.sealed_at_faults = faults::of_this_thread();
-            alloc::seal(Stage::Capture);
-        }
+        let said = active.first.judge.not_seen(Why::BadFrame);
+        self.line.tell(LineEvent::Judged(said.verdict(subject, active.recipe.id, sequence, captured_at)));
+        // The next frame's number says how many were lost after this one, which has had its part.
+        progress.last = Some(meta);
     }
 }
 
@@ -318,34 +286,6 @@ pub fn prepare(
     }
     // An inspection model's input is one or the other; it was checked at load.
     preparer.write_u8(frame, model.input_u8().unwrap_or_default())
-}
-
-impl Judge {
-    /// What the model's answer means; where there is none, the part was not inspected.
-    fn judge(&mut self, outcome: Result<Outcome<'_>, Why>) -> (Judgement, Why, f32) {
-        match outcome {
-            Err(why) => (Judgement::Missed, why, f32::NAN),
-            Ok(outcome) => {
-                let map = outcome.map.map(|map| MapView { values: map.values, width: map.width as u32 });
-                let (judgement, why) = self.policy.judge(Score(outcome.score), map);
-                (judgement, why, outcome.score)
-            }
-        }
-    }
-
-    fn verdict(&self, subject: Subject, judgement: Judgement, why: Why, score: f32, meta: &FrameMeta) -> Verdict {
-        Verdict {
-            subject,
-            judgement,
-            why,
-            score: Score(score),
-            sequence: meta.sequence,
-            model: self.model,
-            recipe: self.recipe,
-            captured_at: Micros::from_duration(meta.captured_at),
-            decided_at: Micros::from_duration(clock::now()),
-        }
-    }
 }
 
 /// What judges a frame, and whether the camera had its settings when the frame was taken.
@@ -418,29 +358,6 @@ impl Inspected {
         self.infer.add(laps.infer);
         self.judge.add(laps.judge);
         self.total.add(laps.total);
-    }
-}
-
-/// Stands where the source was while it is away.
-struct NoSource {
-    geometry: Geometry,
-}
-
-impl FrameSource for NoSource {
-    fn geometry(&self) -> Geometry {
-        self.geometry
-    }
-
-    fn next(&mut self, _: Duration) -> Result<Lease<'_>, FrameFault> {
-        Err(FrameFault::Gone)
-    }
-
-    fn stats(&self) -> SourceStats {
-        SourceStats::default()
-    }
-
-    fn describe(&self) -> String {
-        "the camera is away".into()
     }
 }
 

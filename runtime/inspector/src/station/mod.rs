@@ -5,8 +5,10 @@
 //! between is this.
 
 pub mod actuator;
+mod away;
 pub mod change;
 pub mod control;
+mod dress;
 pub mod expected;
 pub mod field;
 pub mod inspect;
@@ -15,20 +17,20 @@ pub mod recipes;
 pub mod record;
 pub mod region;
 mod scribe;
+pub mod sight;
 pub mod stop;
 pub mod telemetry;
 pub mod verdict_log;
+pub mod views;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
-use jidoka_capture::{FrameSource, SourceConfig};
+use jidoka_capture::{FrameSource, Reopen};
 use jidoka_line::blackbox::BlackBox;
-use jidoka_line::{EventQueue, Line, LineConfig, Micros, Outputs};
-use jidoka_models::InspectionModel;
+use jidoka_line::{EventQueue, Line, LineConfig, Micros, Outbox, Outputs};
 use jidoka_pins::{Output, Trip};
-use jidoka_prepare::Preparer;
 use jidoka_watchdog::Watchdog;
 
 use crate::alloc::Counts;
@@ -39,18 +41,22 @@ use crate::os::wake::Bell;
 use actuator::{Acted, Actuator, AskQueue, Asks, CommandQueue};
 use change::Changer;
 use field::Field;
-use inspect::{Framing, Inspected, Inspector, Judge, LineDesk};
+use inspect::{Framing, Inspected, Inspector, LineDesk};
 use recipes::{Active, OfferQueue, ReturnQueue, Wardrobe};
 use record::{NoteQueue, SeenQueue, Sink};
 use scribe::Scribe;
+use sight::Sight;
 use stop::{Reason, Stop};
+use views::View;
 
 /// A station that is opened and checked; its outputs are requested and safe.
 pub struct Station {
     /// Where frames come from.
     pub source: Box<dyn FrameSource>,
     /// How to open the source again after it has gone.
-    pub reopen: Option<SourceConfig>,
+    pub reopen: Option<Reopen>,
+    /// Where the loop tells how the camera fares.
+    pub sight: Arc<Sight>,
     /// Which frames show a part.
     pub framing: Framing,
     /// The inputs.
@@ -61,12 +67,10 @@ pub struct Station {
     pub watchdog: Option<Watchdog>,
     /// The last events, in memory that outlives the process.
     pub blackbox: Option<MappedFile>,
-    /// Frame to engine input.
-    pub preparer: Preparer,
-    /// What gives scores.
-    pub model: InspectionModel,
-    /// Scores to verdicts.
-    pub judge: Judge,
+    /// What looks at each frame.
+    pub view: View,
+    /// More looks at it.
+    pub more_views: Vec<View>,
     /// How the line runs.
     pub line: LineConfig,
     /// The pins.
@@ -119,7 +123,7 @@ impl Station {
         let mut watchdog = self.watchdog;
         let lives = Arc::new(AtomicU64::new(0));
         let keep = self.line.stale_after.as_duration();
-        let active = Active { preparer: self.preparer, model: self.model, judge: self.judge, recipe: self.line.recipe };
+        let active = Active { first: self.view, more: self.more_views, recipe: self.line.recipe };
         let changer_bell = self.changer.as_ref().map(Changer::bell);
         let actuator = Actuator {
             field: self.field,
@@ -141,10 +145,11 @@ impl Station {
         let inspector = Inspector {
             source: self.source,
             reopen: self.reopen,
+            sight: self.sight,
             framing: self.framing,
             matching: self.line.matching,
             wardrobe: Wardrobe::new(Box::new(active), offers_out, returns_in, keep),
-            line: LineDesk { events: events_in, bell: Arc::clone(bell), lives },
+            line: LineDesk { events: events_in, outbox: Outbox::new(), bell: Arc::clone(bell), lives },
             seen: seen_in,
             stop: Arc::clone(stop),
             stop_on_allocation: self.stop_on_allocation,

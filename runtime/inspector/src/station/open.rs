@@ -1,26 +1,28 @@
 //! Start-up: from a configuration to a station, everything opened and checked, nothing energised.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use jidoka_capture::images::Image;
-use jidoka_capture::{FrameSource, Geometry, Keep, Roi, SourceConfig, SyntheticConfig};
-use jidoka_line::policy::{AreaLimit, Limits, Policy, RegionLimit, Rework};
+use jidoka_capture::{FrameSource, Geometry, Keep, Reopen, Roi, SourceConfig, SyntheticConfig};
+use jidoka_line::policy::Limits;
 use jidoka_line::{
     Deadlines, EjectorId, LineConfig, Matching, ModelDigest, Outputs, Polarity, Recipe, RecipeId, RejectLimits, Signal,
     Span, Strobe, Wire,
 };
 use jidoka_models::{InspectionModel, LoadOptions};
 use jidoka_pins::{Gpio, Output, OutputSpec, PinState, SimChip, Trip};
-use jidoka_prepare::{Align, Channels, CorrectionError, Corrections, Filter, Fit, Picture, Preparer, Spec, SpecError};
+use jidoka_prepare::{Align, Channels, Corrections, Filter, Fit, Picture, Spec};
 
 use super::Station;
 use super::change::Changer;
 use super::control::Socket;
+use super::dress;
 use super::expected::Expected;
 use super::field::Field;
-use super::inspect::{Framing, Judge};
+use super::inspect::Framing;
 use super::recipes::{Active, Known, Registry};
-use super::region;
+use super::views::Judge;
 use crate::config::{Backend, Config, Limit, ModelChoice, RecipeChoice, Reject, Seeing, Source, WireChoice};
 use crate::error::Error;
 use crate::os::clock;
@@ -53,7 +55,7 @@ pub fn station(config: &Config) -> Result<Opened, Error> {
         log::warn!("the camera's frames are decoded, which takes memory in the loop; every allocation is counted");
     }
     let geometry = source.geometry();
-    let (active, known) = dress(config, 0, model, geometry)?;
+    let (active, known) = dress::active(config, 0, model, geometry)?;
     let registry = Registry::default();
     registry.set(active.recipe.id, known);
     let (gpio, chip) = gpio(config)?;
@@ -67,14 +69,14 @@ pub fn station(config: &Config) -> Result<Opened, Error> {
     let (outputs, trip) = outputs(&gpio, &config.outputs.wires)?;
     // Last: from here on it bites.
     let watchdog = jidoka_watchdog::Watchdog::start(&jidoka_watchdog::Options { device: config.watchdog.clone() })?;
-    let Active { preparer, model, judge, recipe } = active;
+    let Active { first, more, recipe } = active;
     let station = Station {
         framing: framing(config),
         source,
-        reopen: matches!(config.camera.source, SourceConfig::V4l2(_)).then(|| config.camera.source.clone()),
-        preparer,
-        model,
-        judge,
+        reopen: matches!(config.camera.source, SourceConfig::V4l2(_)).then(|| Reopen::of(&config.camera.source)),
+        sight: Arc::default(),
+        view: first,
+        more_views: more,
         line: line_of(config, recipe),
         outputs,
         trip,
@@ -94,38 +96,11 @@ pub fn station(config: &Config) -> Result<Opened, Error> {
 pub fn active(config: &Config, place: usize, geometry: Geometry) -> Result<(Active, Known), Error> {
     let choice = &config.recipes[place];
     let key = if place == 0 { "[model] path".into() } else { format!("[recipe.{}.model] path", choice.name) };
-    dress(config, place, model(&choice.model).map_err(|error| error.named(&config.file, key))?, geometry)
-}
-
-fn dress(config: &Config, place: usize, model: InspectionModel, geometry: Geometry) -> Result<(Active, Known), Error> {
-    let choice = &config.recipes[place];
-    let mismatch = region::mismatch(model.contract().roi, geometry, choice.roi).filter(|_| !choice.model.any_roi);
-    if let Some(mismatch) = mismatch {
-        return Err(Error::Usage(format!("recipe {}: {}: {mismatch}", choice.name, model.name())));
-    }
-    let spec = Spec { raw: config.seeing.raw, ..spec(&model, geometry, choice.roi) };
-    let threshold = threshold_of(&model, choice.model.limit)?;
-    if let Some(doubt) = doubt(&model, choice.model.limit) {
-        log::warn!("recipe {}: {}: {doubt}", choice.name, model.name());
-    }
-    let id = RecipeId(place as u16 + 1);
-    let judge = Judge { policy: policy(&model, choice, &spec, threshold)?, model: digest(model.sha256()), recipe: id };
-    let known = Known {
-        name: choice.name.clone(),
-        model: choice.model.path.file_name().unwrap_or_default().to_string_lossy().into_owned(),
-        sha256: model.sha256().to_owned(),
-        threshold,
-    };
-    let recipe = line_recipe(config, choice, id)?;
-    let preparer = Preparer::corrected(&spec, &corrections(&config.seeing)?).map_err(|error| match error {
-        CorrectionError::Spec(SpecError::Roi { .. }) => Error::from(error).named(&config.file, "[roi]"),
-        _ => error.into(),
-    })?;
-    Ok((Active { preparer, model, judge, recipe }, known))
+    dress::active(config, place, model(&choice.model).map_err(|error| error.named(&config.file, key))?, geometry)
 }
 
 /// What the line needs to know of a recipe.
-fn line_recipe(config: &Config, choice: &RecipeChoice, id: RecipeId) -> Result<Recipe, Error> {
+pub fn line_recipe(config: &Config, choice: &RecipeChoice, id: RecipeId) -> Result<Recipe, Error> {
     let mut recipe = Recipe::new(id, choice.reject.slot);
     for (number, other) in (1..).zip(&choice.others) {
         if let Some(other) = other {
@@ -137,51 +112,6 @@ fn line_recipe(config: &Config, choice: &RecipeChoice, id: RecipeId) -> Result<R
     let delay = config.trigger.delay;
     recipe.strobe = config.trigger.strobe.map(|strobe| Strobe { delay, lead: strobe.lead, width: strobe.width });
     Ok(recipe)
-}
-
-/// Scores and maps to judgements, as the recipe says.
-fn policy(model: &InspectionModel, choice: &RecipeChoice, spec: &Spec, threshold: f64) -> Result<Policy, Error> {
-    let wrong = |error: String| Error::Usage(format!("recipe {}: {}: {error}", choice.name, model.name()));
-    let rules = &choice.policy;
-    let map = model.map_size();
-    if map.is_none() && (rules.area_pixels.is_some() || !rules.regions.is_empty()) {
-        let what = "[policy] area_pixels and regions need an anomaly map, and the model has none";
-        return Err(wrong(format!("{what}\n  expected: a model with an anomaly_map output, or a threshold alone")));
-    }
-    let mut limits = Limits::threshold(just_above(threshold));
-    limits.hysteresis = rules.hysteresis;
-    limits.rework = rules.rework_from.map(|from| Rework { from, ejector: rules.rework_to });
-    limits.area = rules.area_pixels.zip(rules.area_level).map(|(pixels, level)| AreaLimit { pixels, level });
-    for row in &rules.regions {
-        let region = region(row, map.unwrap_or_default(), spec).map_err(wrong)?;
-        // The configuration has refused more than fit.
-        let _ = limits.regions.push(region);
-    }
-    Policy::new(limits).map_err(|error| wrong(format!("{error}\n  try: another threshold, or other [policy] limits")))
-}
-
-/// A rectangle of the frame as one of the anomaly map; partly covered map pixels belong to it.
-fn region(row: &[f64; 5], map: (usize, usize), spec: &Spec) -> Result<RegionLimit, String> {
-    let [x, y, width, height, level] = *row;
-    let whole = Roi { x: 0, y: 0, width: spec.source.width, height: spec.source.height };
-    let roi = spec.roi.unwrap_or(whole);
-    if spec.fit != Fit::Stretch {
-        return Err("[policy] regions need a model whose input is the whole region, stretched".into());
-    }
-    let along = |from: f64, length: f64, start: u32, side: u32, pixels: usize| {
-        let scale = pixels as f64 / f64::from(side);
-        let (first, last) = ((from - f64::from(start)) * scale, (from + length - f64::from(start)) * scale);
-        let inside = length > 0.0 && from >= f64::from(start) && from + length <= f64::from(start + side);
-        inside.then(|| (first.floor() as u32, last.ceil() as u32 - first.floor() as u32))
-    };
-    let sides = along(x, width, roi.x, roi.width, map.0).zip(along(y, height, roi.y, roi.height, map.1));
-    let Some(((x, width), (y, height))) = sides else {
-        return Err(format!(
-            "[policy] regions: {x}, {y}, {width} x {height} is not within the inspected region\n  expected: within {}, {}, {} x {}",
-            roi.x, roi.y, roi.width, roi.height
-        ));
-    };
-    Ok(RegionLimit { x, y, width, height, level: level as f32 })
 }
 
 /// The memory of the black box, where one is wanted.
@@ -200,7 +130,7 @@ fn framing(config: &Config) -> Framing {
         Source::Frames => Framing::Latest,
         Source::Camera => Framing::Triggered,
         Source::Sensor | Source::Encoder | Source::Software => {
-            Framing::Outside(std::sync::Arc::new(Expected::new(trigger.frame_tolerance, trigger.debounce)))
+            Framing::Outside(Arc::new(Expected::new(trigger.frame_tolerance, trigger.debounce)))
         }
     }
 }
@@ -315,10 +245,7 @@ pub fn spec(model: &InspectionModel, geometry: Geometry, roi: Option<Roi>) -> Sp
 
 /// Who judges with `model` and this limit.
 pub fn judge(model: &InspectionModel, limit: Limit) -> Result<Judge, Error> {
-    let limits = Limits::threshold(just_above(threshold_of(model, limit)?));
-    let policy = Policy::new(limits)
-        .map_err(|error| Error::Usage(format!("{}: {error}\n  try: [model] threshold = 0.5", model.name())))?;
-    Ok(Judge { policy, model: digest(model.sha256()), recipe: RecipeId(1) })
+    dress::judge(model, Limits::threshold(just_above(threshold_of(model, limit)?)))
 }
 
 /// The score above which a part is rejected.
@@ -344,7 +271,7 @@ pub fn threshold_of(model: &InspectionModel, limit: Limit) -> Result<f64, Error>
 }
 
 /// What is odd about a threshold that replaces the model's own, judged by the good parts that it was taught from.
-fn doubt(model: &InspectionModel, limit: Limit) -> Option<String> {
+pub fn doubt(model: &InspectionModel, limit: Limit) -> Option<String> {
     let Limit::Score(score) = limit else { return None };
     let contract = model.contract();
     let (own, good) = (contract.threshold.as_ref()?.score, contract.calibration.as_ref()?);
@@ -363,12 +290,12 @@ fn doubt(model: &InspectionModel, limit: Limit) -> Option<String> {
 const FAR_ABOVE: f64 = 2.0;
 
 /// A model rejects scores greater than its threshold, the line those at or over its limit: the limit is the next number.
-fn just_above(threshold: f64) -> f32 {
+pub fn just_above(threshold: f64) -> f32 {
     let nearest = threshold as f32;
     if f64::from(nearest) > threshold { nearest } else { nearest.next_up() }
 }
 
-fn digest(sha256: &str) -> ModelDigest {
+pub fn digest(sha256: &str) -> ModelDigest {
     let mut bytes = [0; 8];
     for (index, byte) in bytes.iter_mut().enumerate() {
         *byte = sha256.get(2 * index..2 * index + 2).and_then(|pair| u8::from_str_radix(pair, 16).ok()).unwrap_or(0);

@@ -10,19 +10,15 @@ use std::time::Duration;
 
 use heapless::spsc::{Consumer, Producer};
 use jidoka_line::{Recipe, RecipeId};
-use jidoka_models::InspectionModel;
-use jidoka_prepare::Preparer;
 
-use super::inspect::Judge;
+use super::views::View;
 
 /// All that one recipe needs in the loop.
 pub struct Active {
-    /// Frame to engine input.
-    pub preparer: Preparer,
-    /// The engine and what its outputs mean.
-    pub model: InspectionModel,
-    /// Scores to verdicts.
-    pub judge: Judge,
+    /// What looks at each frame.
+    pub first: View,
+    /// More looks at it.
+    pub more: Vec<View>,
     /// What the line needs to know of it.
     pub recipe: Recipe,
 }
@@ -144,6 +140,15 @@ impl<'q> Wardrobe<'q> {
 /// What logs and telemetry say of a recipe.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Known {
+    /// Its name.
+    pub name: String,
+    /// Its views, the first one first.
+    pub views: Vec<KnownView>,
+}
+
+/// What logs and telemetry say of a view.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct KnownView {
     /// Its name.
     pub name: String,
     /// Its model's file.

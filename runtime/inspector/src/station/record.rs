@@ -7,6 +7,8 @@ use std::time::Duration;
 use jidoka_capture::Truth;
 use jidoka_line::{Judgement, Note, Part, Why};
 
+use super::views::Said;
+
 /// Time spent on one frame, by stage.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Laps {
@@ -35,6 +37,8 @@ pub struct Seen {
     pub judgement: Judgement,
     /// Why.
     pub why: Why,
+    /// What each view said; the worst of them is the above.
+    pub said: Said,
     /// How long it took.
     pub laps: Laps,
 }

@@ -3,17 +3,20 @@
 //! The scribe's thread writes it, not the loop: a record is a few dozen stores, but the loop's time is its own.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use jidoka_line::alarm::Alarm;
 use jidoka_line::{Departure, Mode, Note, Outcome, PartId, RecipeId, What};
 use jidoka_telemetry::{
-    EventKind, EventRecord, Name, StageTimes, State, Status, Verdict, VerdictRecord, Writer, monotonic_us, unix_us,
+    EventKind, EventRecord, MAX_VIEWS, Name, StageTimes, State, Status, Verdict, VerdictRecord, Writer, monotonic_us,
+    unix_us,
 };
 
 use super::Ended;
 use super::recipes::{Known, Registry};
 use super::record::{Seen, Sink};
+use super::sight::Sight;
 use crate::alloc::Counts;
 use crate::error::Error;
 use crate::stats::Times;
@@ -33,6 +36,8 @@ pub struct About<'a> {
     pub station: &'a str,
     /// What is known of its recipes; it starts with the first.
     pub registry: &'a Registry,
+    /// How the camera fares.
+    pub sight: &'a Arc<Sight>,
     /// By how many micrometres the belt moves in a microsecond at its fastest, where the line tracks by distance.
     pub um_per_us: Option<f64>,
 }
@@ -42,8 +47,9 @@ pub struct Telemetry {
     writer: Writer,
     status: Status,
     registry: Registry,
+    sight: Arc<Sight>,
     /// Recipes that were met, so that the registry is asked once for each.
-    met: BTreeMap<u16, (Known, [u8; 32])>,
+    met: BTreeMap<u16, (Known, Vec<[u8; 32]>)>,
     um_per_us: Option<f64>,
     lateness: Times,
     pending: BTreeMap<PartId, Seen>,
@@ -72,6 +78,7 @@ impl Telemetry {
             writer,
             status,
             registry: about.registry.clone(),
+            sight: Arc::clone(about.sight),
             met: BTreeMap::new(),
             um_per_us: about.um_per_us,
             lateness: Times::new(),
@@ -90,7 +97,6 @@ impl Telemetry {
     /// The last record.
     pub fn end(&mut self, ended: &Ended) {
         if let Some(inspected) = &ended.inspected {
-            self.status.dropped_frames = inspected.source.lost;
             self.status.sealed_faults = inspected.page_faults;
         }
         self.status.state = State::Stopped.code();
@@ -98,13 +104,14 @@ impl Telemetry {
         self.write_status();
     }
 
-    /// What is known of a recipe, with its model's digest.
-    fn known(&mut self, id: RecipeId) -> (Known, [u8; 32]) {
+    /// What is known of a recipe, with its models' digests.
+    fn known(&mut self, id: RecipeId) -> (Known, Vec<[u8; 32]>) {
         if let Some(met) = self.met.get(&id.0) {
             return met.clone();
         }
         let Some(known) = self.registry.get(id) else { return Default::default() };
-        let met = (known.clone(), digest(&known.sha256));
+        let digests = known.views.iter().map(|view| digest(&view.sha256)).collect();
+        let met = (known, digests);
         self.met.insert(id.0, met.clone());
         met
     }
@@ -113,9 +120,12 @@ impl Telemetry {
     fn show_recipe(&mut self, id: RecipeId, at_us: u64) {
         let (known, _) = self.known(id);
         self.status.recipe = Name::new(&known.name);
-        self.status.model = Name::new(&known.model);
-        self.status.threshold = known.threshold as f32;
-        self.event(at_us, EventKind::ModelLoaded, 0, &known.model, &known.name);
+        let first = known.views.first().cloned().unwrap_or_default();
+        self.status.model = Name::new(&first.model);
+        self.status.threshold = first.threshold as f32;
+        for view in &known.views {
+            self.event(at_us, EventKind::ModelLoaded, 0, &view.model, &known.name);
+        }
     }
 
     fn event(&mut self, at_us: u64, kind: EventKind, value: i64, subject: &str, detail: &str) {
@@ -145,7 +155,12 @@ impl Telemetry {
         self.status.consecutive_rejects =
             if verdict == Verdict::Pass { 0 } else { self.status.consecutive_rejects.saturating_add(1) };
         let seen = self.pending.remove(&left.part.id);
-        let (known, model_digest) = self.known(left.recipe);
+        let (known, digests) = self.known(left.recipe);
+        let worst = seen.map_or(0, |seen| seen.said.worst_place());
+        let view = known.views.get(worst).cloned().unwrap_or_default();
+        let said = seen.as_ref().map_or(&[][..], |seen| seen.said.each());
+        let mut view_scores = [f32::NAN; MAX_VIEWS];
+        view_scores.iter_mut().zip(said).for_each(|(place, said)| *place = said.score);
         let decided_at_us = left.evidence.map_or(at_us, |evidence| evidence.decided_at.as_u64());
         self.sequence += 1;
         self.writer.verdict(&VerdictRecord {
@@ -156,17 +171,23 @@ impl Telemetry {
             decided_unix_us: wall_time_of(decided_at_us),
             verdict: verdict.code(),
             score: left.evidence.map_or(f32::NAN, |evidence| evidence.score.0),
-            threshold: known.threshold as f32,
+            threshold: view.threshold as f32,
             frame: left.evidence.map_or(0, |evidence| evidence.sequence),
             stages: seen.map(|seen| stage_times(&seen)).unwrap_or_default(),
             allocations: std::mem::take(&mut self.since_last),
-            model_digest,
+            model_digest: digests.get(worst).copied().unwrap_or_default(),
             recipe: Name::new(&known.name),
+            view: Name::new(&view.name),
+            views: said.len() as u32,
+            view_scores,
             ..VerdictRecord::default()
         });
     }
 
     fn write_status(&mut self) {
+        let camera = self.sight.read();
+        self.status.dropped_frames = camera.lost;
+        self.status.bad_frames = camera.damaged + camera.dark + camera.saturated + camera.blurred;
         let now = Counts::now();
         let fresh = now.since(&self.allocations).total();
         self.allocations = now;
@@ -182,6 +203,7 @@ impl Telemetry {
         self.status.edge_late_p99_us = lateness.p99_us as u32;
         self.status.edge_late_max_us = lateness.max_us as u32;
         self.writer.status(&self.status);
+        self.writer.camera(&camera);
     }
 }
 

@@ -1,16 +1,18 @@
 //! The station as a whole, on a scripted camera, a tiny model and a chip in memory.
 
+mod away;
 mod machine;
 
 use super::*;
-use jidoka_capture::{FrameFault, FrameMeta, FrameView, Geometry, Lease, PixelFormat, SourceStats};
+use jidoka_capture::{FrameFault, FrameId, FrameMeta, FrameView, Geometry, Lease, PixelFormat, SourceStats};
 use jidoka_engine::onnx::{
     AttributeProto, GraphProto, ModelProto, NodeProto, OperatorSetIdProto, TensorShapeProto, TypeProto, ValueInfoProto,
     attribute_proto::AttributeType, encode, tensor_proto::DataType, tensor_shape_proto, type_proto,
 };
 use jidoka_line::{Note, Outcome, RejectTiming, Span, What, Why};
-use jidoka_models::LoadOptions;
+use jidoka_models::{InspectionModel, LoadOptions};
 use jidoka_pins::{Gpio, PinState, SimChip};
+use jidoka_prepare::Preparer;
 
 use crate::config::{Reject, WireChoice};
 use crate::os::clock;
@@ -58,7 +60,12 @@ impl FrameSource for Script {
             Do::Good => {}
             Do::Bad => bad = true,
             Do::Lose(frames) => self.sequence += frames,
-            Do::Damage => return Err(FrameFault::Damaged { sequence: self.sequence }),
+            Do::Damage => {
+                let (sequence, captured_at) =
+                    (self.sequence, self.start + Duration::from_millis(PITCH_MS) * self.sequence);
+                self.sequence += 1;
+                return Err(FrameFault::Damaged { frame: FrameId { sequence, captured_at } });
+            }
             Do::Allocate => drop(std::hint::black_box(Box::new(7_u64))),
             Do::Panic => panic!("scripted"),
             Do::Stop => self.stop.request(Reason::Signal),
@@ -128,20 +135,37 @@ impl Outcomes {
 
 /// Runs a script, and sees that afterwards every output is safe, whatever happened.
 fn check(script: &[Do], stop_on_allocation: bool) -> Outcomes {
+    check_framed(script, Framing::Every, stop_on_allocation)
+}
+
+fn check_framed(script: &[Do], framing: Framing, stop_on_allocation: bool) -> Outcomes {
+    let source = |stop: &Arc<Stop>, chip: &SimChip| Script {
+        steps: script.iter().copied().collect(),
+        pixels: vec![0; SIDE * SIDE],
+        sequence: 0,
+        start: clock::now(),
+        stop: Arc::clone(stop),
+        chip: chip.clone(),
+    };
+    run(|stop, chip| (Box::new(source(stop, chip)), None), framing, stop_on_allocation).0
+}
+
+/// Where frames come from, and how to open that again.
+type Opened = (Box<dyn FrameSource>, Option<Reopen>);
+
+/// Runs a station, and sees that afterwards every output is safe, whatever happened.
+fn run(
+    open: impl FnOnce(&Arc<Stop>, &SimChip) -> Opened,
+    framing: Framing,
+    stop_on_allocation: bool,
+) -> (Outcomes, Vec<Note>) {
     let chip = open::sim_chip(&LINES);
     let gpio = Gpio::simulated(std::slice::from_ref(&chip));
     let wires = LINES.map(|line| WireChoice { signal: line, address: line.into(), ..WireChoice::default() });
     let (outputs, trip) = open::outputs(&gpio, &wires).expect("the lines are free");
     let bell = Arc::new(Bell::new().expect("eventfd"));
     let stop = Stop::new(Arc::clone(&bell));
-    let source = Script {
-        steps: script.iter().copied().collect(),
-        pixels: vec![0; SIDE * SIDE],
-        sequence: 0,
-        start: clock::now(),
-        stop: Arc::clone(&stop),
-        chip: chip.clone(),
-    };
+    let (source, reopen) = open(&stop, &chip);
     let model = InspectionModel::from_bytes("brightest", &brightest(), &LoadOptions::default()).expect("a model");
     let ms = Span::from_millis;
     let timing = RejectTiming::new(ms(DELAY_MS), ms(8), ms(PITCH_MS));
@@ -154,17 +178,19 @@ fn check(script: &[Do], stop_on_allocation: bool) -> Outcomes {
         confirm: false,
         longest_on_us: None,
     };
+    let spec = open::spec(&model, source.geometry(), None);
+    let judge = open::judge(&model, crate::config::Limit::Score(0.5)).expect("a threshold");
     let station = Station {
-        preparer: Preparer::new(&open::spec(&model, source.geometry(), None)).expect("a plan"),
-        judge: open::judge(&model, crate::config::Limit::Score(0.5)).expect("a threshold"),
-        source: Box::new(source),
-        reopen: None,
-        framing: Framing::Every,
+        view: View::new(Preparer::new(&spec).expect("a plan"), model, judge),
+        more_views: Vec::new(),
+        source,
+        reopen,
+        sight: Arc::default(),
+        framing,
         field: Field::none(),
         changer: None,
         watchdog: None,
         blackbox: None,
-        model,
         line: open::line(&reject, Duration::from_secs(60)),
         outputs,
         trip,
@@ -182,7 +208,8 @@ fn check(script: &[Do], stop_on_allocation: bool) -> Outcomes {
         What::Left(left) => Some((left.outcome, left.why)),
         _ => None,
     });
-    Outcomes { ended, left: left.collect(), chip, seen: notes.seen.len() }
+    let run = Outcomes { ended, left: left.collect(), chip, seen: notes.seen.len() };
+    (run, notes.notes)
 }
 
 /// A model whose map is the image's brightness and whose score is its brightest pixel.
@@ -261,6 +288,19 @@ fn a_damaged_frame_rejects_its_part() {
     let run = check(&[Do::Damage], false);
     assert_eq!((run.word().as_str(), run.pulses()), ("r", 1));
     assert_eq!(run.left[0].1, Why::BadFrame);
+}
+
+#[test]
+fn the_frame_after_a_damaged_one_does_not_stand_for_its_part_again() {
+    let run = check(&[Do::Good, Do::Damage, Do::Good], false);
+    assert_eq!(run.left.len(), 3, "{:?}", run.left);
+}
+
+#[test]
+fn of_a_camera_that_is_asked_for_the_latest_a_frame_that_cannot_be_judged_rejects_too() {
+    let life = [Do::Good, Do::Damage, Do::Damage, Do::Good];
+    let run = check_framed(&life, Framing::Latest, false);
+    assert_eq!((run.word().as_str(), run.pulses() > 0), ("prrp", true), "{:?}", run.left);
 }
 
 #[test]

@@ -2,8 +2,8 @@
 //!
 //! | event | members |
 //! |---|---|
-//! | `start` | `station`, `model`, `threshold`, `at_us` |
-//! | `part` | `part`, `recipe`, `sequence`, `verdict` (`pass`, `reject`, `missed`), `why`, `score`, `captured_us`, `decided_us`, `pulse`, `judged` (why the loop decided, where the line overruled it), times of the stages |
+//! | `start` | `station`, `model`, `threshold`, `views` (each with `name`, `model`, `file`, `threshold`), `at_us` |
+//! | `part` | `part`, `recipe`, `sequence`, `verdict` (`pass`, `reject`, `missed`), `why`, `score`, `captured_us`, `decided_us`, `pulse`, `judged` (why the loop decided, where the line overruled it), times of the stages; of several views `view` (the worst, whose `score` it is) and `views` (by name: `verdict`, `why`, `score`, `model`) |
 //! | `pulse_on` | `pulse`, `part`, `ejector`, `at_us`, `delay_us` (from the part's exposure), `late_us` |
 //! | `pulse_off` | `pulse`, `ejector`, `at_us`, `width_us` |
 //! | `gate_shut`, `gate_free` | the same of a line that is wired energise-to-pass: while this part is at the gate, it stays shut |
@@ -22,12 +22,13 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use jidoka_capture::SourceStats;
-use jidoka_line::{Departure, EjectorId, Mode, Note, Outcome, PartId, PulseId, RecipeId, What, Why};
-use serde_json::{Value, json};
+use jidoka_line::{Departure, EjectorId, Judgement, Mode, Note, Outcome, PartId, PulseId, RecipeId, What, Why};
+use serde_json::{Map, Value, json};
 
 use super::Ended;
 use super::recipes::Registry;
 use super::record::{Seen, Sink};
+use super::views::ViewSaid;
 
 /// How much of the log a power cut may cost.
 pub const SYNC_PERIOD: Duration = Duration::from_secs(1);
@@ -112,6 +113,11 @@ impl VerdictLog {
         self.registry.get(id).map_or_else(|| id.0.to_string(), |known| known.name)
     }
 
+    /// The names of a recipe's views.
+    fn views(&self, id: RecipeId) -> Vec<String> {
+        self.registry.get(id).map(|known| known.views.into_iter().map(|view| view.name).collect()).unwrap_or_default()
+    }
+
     fn part(&mut self, left: &Departure) -> Value {
         let seen = self.pending.remove(&left.part.id);
         let (verdict, pulse) = match left.outcome {
@@ -145,6 +151,13 @@ impl VerdictLog {
             if seen.why != left.why {
                 // The line overruled the loop: late, stale, too close to a neighbour.
                 value["judged"] = why_word(seen.why).into();
+            }
+            if seen.said.each().len() > 1 {
+                let names = self.views(left.recipe);
+                let name = |place: usize| names.get(place).cloned().unwrap_or_else(|| place.to_string());
+                value["view"] = name(seen.said.worst_place()).into();
+                let views = seen.said.each().iter().enumerate();
+                value["views"] = views.map(|(place, said)| (name(place), view(said))).collect::<Map<_, _>>().into();
             }
             if let Some(truth) = seen.truth {
                 value["truth"] = truth.name().into();
@@ -265,6 +278,17 @@ impl Sink for VerdictLog {
             self.sync();
         }
     }
+}
+
+/// What one view said.
+fn view(said: &ViewSaid) -> Value {
+    let verdict = match said.judgement {
+        Judgement::Pass => "pass",
+        Judgement::Reject => "reject",
+        Judgement::Divert(_) => "divert",
+        Judgement::Missed => "missed",
+    };
+    json!({ "verdict": verdict, "why": why_word(said.why), "score": finite(said.score), "model": hex(&said.model.0) })
 }
 
 /// What the camera went through.

@@ -123,6 +123,30 @@ fn what_is_put_right_in_frames_is_taught_and_inspected_alike() {
     let end = count(&log, "end").next().expect("the counts");
     assert_eq!(end["allocations"], 0, "{end}");
 
+    // The model carries what was put right: outside of the station it says the same of the same frame, to the bit.
+    check(path, &["camera", "snapshot", "--config", "good.toml", "--skip", "0", "--out", "first.png"], 0);
+    let inferred = json_lines(&check(path, &["infer", "m.onnx", "first.png", "--json"], 0).stdout).remove(0);
+    let first = parts.iter().find(|part| part["part"] == 1).expect("the first part");
+    let score = |line: &Value| line["score"].as_f64().map(|score| score as f32);
+    assert_eq!(score(&inferred), score(first), "{inferred} {first}");
+    std::fs::write(path.join("plain.toml"), &good).expect("writes");
+    check_error(
+        path,
+        &["check", "plain.toml"],
+        2,
+        &["taught with [flat_field], and here there is none", "teach it again"],
+    );
+    std::fs::write(path.join("region.toml"), format!("{good}\n[roi]\nwidth = 300\nheight = 200\n")).expect("writes");
+    let arguments = ["teach", "--config", "region.toml", "--parts", "12", "--pause-ms", "0", "--out", "r.onnx"];
+    check(path, &[&arguments[..], &["--size", "128", "--bank", "64"]].concat(), 0);
+    std::fs::write(path.join("other.toml"), good.replace("m.onnx", "r.onnx")).expect("writes");
+    check_error(
+        path,
+        &["check", "other.toml"],
+        2,
+        &["taught from the region 300x200 at 0,0", "the whole frame", "[roi]"],
+    );
+
     let refuse = |name: &str, from: &str, to: &str, words: &[&str]| {
         let text = std::fs::read_to_string(path.join("good.toml")).expect("reads").replace(from, to);
         std::fs::write(path.join(name), text).expect("writes");

@@ -6,3 +6,4 @@ mod flow;
 mod line;
 mod refusals;
 mod stumbles;
+mod views;

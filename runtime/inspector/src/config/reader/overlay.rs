@@ -12,6 +12,8 @@ use crate::config::problem::{Problem, Refused};
 const SECTIONS: [&str; 7] = ["camera", "roi", "model", "reject", "eject1", "eject2", "policy"];
 /// The table that holds the recipes.
 const RECIPES: &str = "recipe";
+/// The list of views, which a recipe may replace.
+const VIEWS: &str = "view";
 
 impl<'t> Reader<'t> {
     /// Takes `[recipe]` out of the file: the names in it, each with its line.
@@ -50,6 +52,12 @@ impl<'t> Reader<'t> {
         for (section, value) in recipe {
             let line = line_of(text, section.span().start);
             let known = SECTIONS.into_iter().find(|known| *known == section.get_ref());
+            if section.get_ref() == VIEWS && matches!(value.get_ref(), DeValue::Array(_)) {
+                // Views belong together: a recipe has the file's, or all of its own.
+                reader.table.remove(VIEWS);
+                reader.table.insert(section, value);
+                continue;
+            }
             let (Some(known), DeValue::Table(_)) = (known, value.get_ref()) else {
                 if matches!(value.get_ref(), DeValue::Table(_)) {
                     let what = format!("[recipe.{name}.{}] cannot change with the recipe", section.get_ref());
