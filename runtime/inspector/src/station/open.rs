@@ -321,7 +321,7 @@ pub fn gpio(config: &Config) -> Result<(Gpio, Option<SimChip>), Error> {
         Backend::Gpio => {
             let consumer = format!("jidoka {}", config.station.name);
             let opened = Gpio::open(&jidoka_pins::Options { consumer, ..jidoka_pins::Options::default() });
-            Ok((opened.map_err(|error| Error::from(error).named(&config.file, "[outputs] backend = \"gpio\""))?, None))
+            Ok((opened.map_err(|error| Error::from(error).named(&config.file, "[outputs] backend"))?, None))
         }
         Backend::Sim => {
             let outputs = config.outputs.wires.iter().map(|wire| line_name(&wire.address));
