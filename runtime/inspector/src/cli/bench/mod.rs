@@ -160,15 +160,17 @@ fn measure(subject: &mut Subject, geometry: Geometry, frames: u32) -> Result<Mea
     let (mut counts, mut page_faults) = (Counts::now(), 0);
     for frame in 0..WARM_UP + frames {
         if frame == WARM_UP {
-            (counts, page_faults) = (Counts::now(), faults::of_this_thread());
+            (counts, page_faults) = (Counts::now(), 0);
         }
         alloc::seal(Stage::Prepare);
+        let faults_before = faults::of_this_thread();
         let began = clock::now();
         let fits = subject.prepare(&view);
         let prepared = clock::now();
         alloc::enter(Stage::Infer);
         let ran = subject.run();
         let inferred = clock::now();
+        page_faults += faults::of_this_thread() - faults_before;
         alloc::unseal();
         fits.map_err(|error| Error::Usage(format!("--frame, --format: {error}")))?;
         ran.map_err(|error| subject.failed(error))?;
@@ -177,12 +179,11 @@ fn measure(subject: &mut Subject, geometry: Geometry, frames: u32) -> Result<Mea
             infer.add(inferred - prepared);
             total.add(inferred - began);
         }
-        // The bar draws at most a few times a second, outside what is measured; its page faults count against us.
+        // The bar draws at most a few times a second, outside what is measured.
         if frame % 16 == 0 {
             bar.set_position(u64::from(frame.saturating_sub(WARM_UP)));
         }
     }
-    let page_faults = faults::of_this_thread() - page_faults;
     bar.finish_and_clear();
     Ok(Measured { prepare, infer, total, allocations: Counts::now().since(&counts).total(), page_faults })
 }
