@@ -13,6 +13,8 @@ pub(crate) struct Embedding {
     pub weights: [Vec<f32>; 2],
     /// `[depth]`, the centring.
     pub bias: Vec<f32>,
+    /// `[depth, depth]`, orthogonal: its columns are the directions in which features vary most, in order.
+    pub axes: Vec<f32>,
     /// In an int8 model features are multiples of this; none leaves them as they are.
     pub step: Option<f32>,
 }

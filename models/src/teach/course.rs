@@ -32,6 +32,10 @@ const NOISE: f64 = 2.0 / 255.0;
 /// Pixels of good parts that may lie above the pixel threshold.
 pub(super) const PIXELS_ABOVE: f64 = 0.001;
 
+/// Features that are kept between learning and calibrating, so that good parts go through the backbone once less: those of 110
+/// images of 256x256.
+const KEPT_BYTES: usize = 32 << 20;
+
 /// Held-out parts that are scored without cues, to know how high good parts score.
 const LEVELLED: usize = 8;
 
@@ -70,6 +74,8 @@ struct Course<'a> {
 struct Lessons {
     learners: Vec<Learner>,
     peaks: Peaks,
+    /// The first images' features and statistics, one after the other as a head alone takes them.
+    kept: Vec<Vec<f32>>,
 }
 
 /// Teaches.
@@ -93,7 +99,7 @@ pub(super) fn run(
     let course = Course { options, backbone, grid, folds: FOLDS[usize::from(count > FEW)].min(count), count };
 
     let mut features = course.feature_session(&embedding)?;
-    let lessons = course.learn(methods, &mut features, &mut inputs, progress)?;
+    let lessons = course.learn(methods, &embedding, &mut features, &mut inputs, progress)?;
     let held_out = course.hold_out(&lessons, &mut features, &mut inputs, progress)?;
     drop(features);
     let candidates: Vec<Candidate> = if methods.len() > 1 {
@@ -130,13 +136,16 @@ impl Course<'_> {
     fn learn(
         &self,
         methods: &[Method],
+        embedding: &Embedding,
         features: &mut Session,
         inputs: &mut Inputs<'_>,
         progress: &mut dyn FnMut(Progress<'_>),
     ) -> Result<Lessons, Error> {
-        let make = |&method| Learner::new(method, self.grid, self.folds, self.count, self.options.bank);
+        let make =
+            |&method| Learner::new(method, self.grid, &embedding.axes, self.folds, self.count, self.options.bank);
         let mut learners: Vec<Learner> = methods.iter().map(make).collect();
         let mut peaks = Peaks::default();
+        let mut kept = Vec::new();
         let mut rows = Vec::new();
         for index in 0..self.count {
             inputs.fill(index, input(features))?;
@@ -147,9 +156,15 @@ impl Course<'_> {
                 learner.add(self.fold(index), planes, &rows);
             }
             peaks.add(self.fold(index), features.output(1).as_f32().unwrap_or_default());
+            let both = both(features);
+            // At least one, since it says what good parts score without cues.
+            if kept.is_empty() || (kept.len() + 1) * both.len() * size_of::<f32>() <= KEPT_BYTES {
+                kept.push(both);
+            }
             progress(Progress::Step { stage: Stage::Learn, done: index + 1, total: self.count });
         }
-        Ok(Lessons { learners, peaks })
+        learners.iter_mut().for_each(Learner::settle);
+        Ok(Lessons { learners, peaks, kept })
     }
 
     /// Scores each image by a head that learned from the other folds.
@@ -168,7 +183,7 @@ impl Course<'_> {
                 let fold = Some(self.fold(index));
                 let learned: Vec<Learned> = lessons.learners.iter().map(|l| l.learned(fold)).collect();
                 if index == 0 {
-                    self.level(&learned, &mut results, features, inputs)?;
+                    self.level(&learned, &mut results, &lessons.kept)?;
                 }
                 heads.clear();
                 for (learned, result) in learned.iter().zip(&results) {
@@ -176,11 +191,19 @@ impl Course<'_> {
                 }
             }
             for version in self.versions(index, heads.len() > 1) {
-                inputs.fill(index, input(features))?;
-                self.alter(version, input(features), &mut random);
-                run_session(features)?;
+                let fresh;
+                let seen = match lessons.kept.get(index).filter(|_| version == Version::Clean) {
+                    Some(kept) => kept,
+                    None => {
+                        inputs.fill(index, input(features))?;
+                        self.alter(version, input(features), &mut random);
+                        run_session(features)?;
+                        fresh = both(features);
+                        &fresh
+                    }
+                };
                 for (head, result) in heads.iter_mut().zip(&mut results) {
-                    let score = score(head, features, (version == Version::Clean).then_some(&mut result.pixels))?;
+                    let score = score(head, seen, (version == Version::Clean).then_some(&mut result.pixels))?;
                     match version {
                         Version::Clean => result.scores.push(score),
                         Version::Noised => result.noised.push(score),
@@ -194,20 +217,12 @@ impl Course<'_> {
     }
 
     /// What the held-out parts of the first fold score without cues, on average.
-    fn level(
-        &self,
-        learned: &[Learned],
-        results: &mut [HeldOut],
-        features: &mut Session,
-        inputs: &mut Inputs<'_>,
-    ) -> Result<(), Error> {
+    fn level(&self, learned: &[Learned], results: &mut [HeldOut], kept: &[Vec<f32>]) -> Result<(), Error> {
         let mut heads = learned.iter().map(|l| self.head(l, None)).collect::<Result<Vec<_>, _>>()?;
-        let indices: Vec<usize> = (0..self.count.min(LEVELLED)).take_while(|&i| self.fold(i) == 0).collect();
-        for &index in &indices {
-            inputs.fill(index, input(features))?;
-            run_session(features)?;
+        let first: Vec<usize> = (0..kept.len().min(LEVELLED)).take_while(|&i| self.fold(i) == 0).collect();
+        for &index in &first {
             for (head, result) in heads.iter_mut().zip(results.iter_mut()) {
-                result.level += score(head, features, None)? / indices.len() as f64;
+                result.level += score(head, &kept[index], None)? / first.len() as f64;
             }
         }
         Ok(())
@@ -269,6 +284,7 @@ impl Course<'_> {
         let skip = LoadOptions {
             engine: jidoka_engine::Options { threads: self.options.threads, ..Default::default() },
             golden: Check::Skip,
+            ..LoadOptions::default()
         };
         let mut model = InspectionModel::from_bytes("the taught model", &onnx::encode(&message), &skip)?;
         contract.golden = Some(model.make_golden(self.options.seed)?);
@@ -371,12 +387,14 @@ impl Course<'_> {
     }
 }
 
-/// Scores what the feature session last gave with a head; adds one pixel of each grid cell to `pixels`.
-fn score(head: &mut Session, features: &Session, pixels: Option<&mut Vec<f64>>) -> Result<f64, Error> {
-    let [planes, statistics] = [0, 1].map(|i| features.output(i).as_f32().unwrap_or_default());
-    let (deep, cues) = input(head).split_at_mut(planes.len());
-    deep.copy_from_slice(planes);
-    cues.copy_from_slice(statistics);
+/// Features and statistics that the feature session last gave, one after the other.
+fn both(features: &Session) -> Vec<f32> {
+    [0, 1].map(|i| features.output(i).as_f32().unwrap_or_default()).concat()
+}
+
+/// Scores features and statistics with a head; adds one pixel of each grid cell to `pixels`.
+fn score(head: &mut Session, seen: &[f32], pixels: Option<&mut Vec<f64>>) -> Result<f64, Error> {
+    input(head).copy_from_slice(seen);
     run_session(head)?;
     if let (Some(pixels), Some(map)) = (pixels, head.output_named("anomaly_map"))
         && let (Some(values), &[.., width]) = (map.as_f32(), map.shape())

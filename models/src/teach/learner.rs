@@ -62,12 +62,12 @@ impl Learned {
 }
 
 impl Learner {
-    /// A learner for `images` images in `folds` folds.
-    pub fn new(method: Method, grid: Grid, folds: usize, images: usize, bank: usize) -> Learner {
+    /// A learner for `images` images in `folds` folds, of features whose principal axes are the columns of `axes` `[D,D]`.
+    pub fn new(method: Method, grid: Grid, axes: &[f32], folds: usize, images: usize, bank: usize) -> Learner {
         let Grid { width, height, depth, .. } = grid;
         match method {
             Method::PatchcoreLite | Method::Imported => {
-                Learner::Bank { pool: Pool::new(depth, folds, images, bank), rows: bank }
+                Learner::Bank { pool: Pool::new(axes, folds, images, bank), rows: bank }
             }
             Method::Padim => {
                 let cells = depth * width * height;
@@ -90,7 +90,14 @@ impl Learner {
         }
     }
 
-    /// The head of everything that was learned, or of all folds but one.
+    /// Does what all folds share, once every image was added.
+    pub fn settle(&mut self) {
+        if let Learner::Bank { pool, rows } = self {
+            pool.settle(*rows);
+        }
+    }
+
+    /// The head of everything that was learned, or of all folds but one. The learner must have been settled.
     pub fn learned(&self, without: Option<usize>) -> Learned {
         match self {
             Learner::Bank { pool, rows } => Learned::Bank(pool.bank(without, *rows)),
@@ -237,7 +244,7 @@ mod tests {
                 [(3.0 * a) as f32, (a + 3.0 * b) as f32, (b - 3.0 * c + 7.0) as f32]
             })
             .collect();
-        let mut learner = Learner::new(Method::Mahalanobis, GRID, 1, 1, 0);
+        let mut learner = Learner::new(Method::Mahalanobis, GRID, &[], 1, 1, 0);
         learner.add(0, &[], &rows);
         let Learned::Global(gaussian) = learner.learned(None) else { panic!("a global Gaussian") };
         let white: Vec<[f32; 3]> = rows
@@ -257,7 +264,7 @@ mod tests {
 
     #[test]
     fn a_fold_left_out_is_not_in_the_gaussian() {
-        let mut learner = Learner::new(Method::Padim, GRID, 2, 8, 0);
+        let mut learner = Learner::new(Method::Padim, GRID, &[], 2, 8, 0);
         for i in 0..8 {
             let value = if i % 2 == 0 { 1.0 } else { 100.0 } + 0.01 * i as f32;
             learner.add(i % 2, &[value; 6], &[value; 6]);

@@ -135,5 +135,6 @@ fn project(covariance: &[f64], mean: &[f64], scale: &[f64], taps: [usize; 2], op
         widest = widest.max((0..depth).map(|e| (row[e] * gain(e)).powi(2) * values[e].max(0.0)).sum());
     }
     let step = options.int8.then(|| ((REACH * widest.sqrt() / 127.0) as f32).max(f32::MIN_POSITIVE));
-    Embedding { depth, weights, bias, step }
+    let axes = turn.iter().map(|&v| v as f32).collect();
+    Embedding { depth, weights, bias, axes, step }
 }
