@@ -1,6 +1,6 @@
 //! The metrics agree with scikit-learn and scipy (`golden/make.py`) to 1e-9, and with brute force on random data.
 
-use jidoka_models::metrics::{Pixels, Ranked, auroc, f1_at, f1_max};
+use jidoka_models::metrics::{Pixels, Ranked, auroc, f1_at, f1_max, roc};
 use proptest::prelude::*;
 use serde_json::Value;
 
@@ -91,6 +91,10 @@ proptest! {
         }
         let expected = sum / (good.len() * bad.len()) as f64;
         prop_assert!((auroc(&ranked).unwrap() - expected).abs() < TOLERANCE);
+        // The curve that is drawn has that area: so few steps are all drawn.
+        let points: Vec<(f64, f64)> = roc(&ranked).unwrap().points().collect();
+        let area: f64 = points.windows(2).map(|p| (p[1].0 - p[0].0) * (p[0].1 + p[1].1) / 2.0).sum();
+        prop_assert!((area - expected).abs() < TOLERANCE, "{area} instead of {expected}");
         // One pixel a map is the same question.
         let mut pixels = Pixels::default();
         for r in &ranked {

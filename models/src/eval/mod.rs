@@ -7,17 +7,16 @@ mod dataset;
 mod mean;
 mod npy;
 
-pub use dataset::{Category, Sample, find};
+pub use dataset::{Category, Layout, Picture, Pictures, Sample, find};
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use jidoka_capture::images::{self, Image};
-use jidoka_capture::{PixelFormat, Roi};
+use jidoka_prepare::Roi;
 use serde::Serialize;
 
-use crate::metrics::{Pixels, Ranked, auroc, f1_at, f1_max};
+use crate::metrics::{Curve, PixelCurves, Pixels, Ranked, auroc, f1_at, f1_max, roc};
 use crate::{Error, InspectionModel, Preparation};
 
 /// The figures of one category. Keys are stable: other tools read them.
@@ -72,6 +71,19 @@ pub struct Scored {
     pub score: f32,
 }
 
+/// What evaluating a category found.
+#[derive(Clone, Debug)]
+pub struct Evaluation {
+    /// The numbers.
+    pub figures: Figures,
+    /// Each test image with its score, good ones first.
+    pub scored: Vec<Scored>,
+    /// The ROC curve over images.
+    pub image_roc: Curve,
+    /// The curves over pixels; none without masks or maps.
+    pub pixels: Option<PixelCurves>,
+}
+
 /// Where per-image results go.
 #[derive(Clone, Debug)]
 pub struct Details {
@@ -99,7 +111,7 @@ pub fn evaluate(
     model: &mut InspectionModel,
     details: Option<&Details>,
     progress: &mut dyn FnMut(usize, usize),
-) -> Result<(Figures, Vec<Scored>), Error> {
+) -> Result<Evaluation, Error> {
     let mut bench = Bench {
         preparation: Preparation::for_model(model, None)?,
         pixels: Pixels::default(),
@@ -116,7 +128,7 @@ pub fn evaluate(
     if let Some(details) = details {
         crate::write_atomic(&details.scores, &bench.lines)?;
     }
-    Ok((bench.figures(category, model, &scored)?, scored))
+    bench.evaluation(category, model, scored)
 }
 
 /// What builds up over a category.
@@ -136,8 +148,8 @@ impl Bench {
         model: &mut InspectionModel,
         details: Option<&Details>,
     ) -> Result<f32, Error> {
-        let image = images::decode(&sample.path)?;
-        let name = sample.path.display().to_string();
+        let image = sample.picture.read()?;
+        let name = sample.picture.name(Path::new(""));
         self.preparation.fill(&name, &image, model)?;
         let whole = (image.width as usize, image.height as usize);
         // The map covers the region that the model was taught from: pixels outside are not judged and do not count.
@@ -149,7 +161,7 @@ impl Bench {
         let score = outcome.score;
         let map = outcome.map.map(|m| stretch(m.values, (m.width, m.height), (width, height)));
         if let (Some(map), true) = (&map, self.masked) {
-            let mask = mask_of(sample, whole.0, whole.1)?.map(|mask| match region {
+            let mask = mask_of(category, sample, whole.0, whole.1)?.map(|mask| match region {
                 Some(roi) => cut(&mask, whole.0, roi),
                 None => mask,
             });
@@ -170,15 +182,18 @@ impl Bench {
         (width, height): (usize, usize),
         details: &Details,
     ) -> Result<(), Error> {
-        let relative = sample.path.strip_prefix(&category.folder).unwrap_or(&sample.path);
-        let path = details.maps.join(relative).with_extension("npy");
+        let image = sample.picture.name(&category.folder);
+        // A rectangle is part of its picture's name, and so of its map's.
+        let path = match sample.picture.crop {
+            None => details.maps.join(&image).with_extension("npy"),
+            Some(_) => details.maps.join(format!("{image}.npy")),
+        };
         if let Some(map) = map {
             if let Some(folder) = path.parent() {
                 std::fs::create_dir_all(folder).map_err(|e| Error::io(folder, "create", e))?;
             }
             std::fs::write(&path, npy::encode(map, height, width)).map_err(|e| Error::io(&path, "write", e))?;
         }
-        let image = relative.display().to_string();
         let line = Line { image: &image, score, map: map.map(|_| path.as_path()) };
         let text = serde_json::to_string(&line).unwrap_or_default();
         // Writing to memory cannot fail.
@@ -186,7 +201,12 @@ impl Bench {
         Ok(())
     }
 
-    fn figures(mut self, category: &Category, model: &InspectionModel, scored: &[Scored]) -> Result<Figures, Error> {
+    fn evaluation(
+        mut self,
+        category: &Category,
+        model: &InspectionModel,
+        scored: Vec<Scored>,
+    ) -> Result<Evaluation, Error> {
         let ranked: Vec<Ranked> =
             scored.iter().map(|s| Ranked { score: s.score, defect: s.sample.defect.is_some() }).collect();
         let n_defect = ranked.iter().filter(|r| r.defect).count();
@@ -202,13 +222,16 @@ impl Bench {
         let pixel_threshold = model.contract().threshold.as_ref().map(|t| t.pixel);
         let with_map = self.masked && model.map_size().is_some();
         let iou = pixel_threshold.filter(|_| with_map).map(|t| self.pixels.iou_at(t));
-        let pixels = with_map.then(|| self.pixels.figures()).transpose()?;
+        let (pixels, curves) = match with_map.then(|| self.pixels.figures_and_curves()).transpose()? {
+            Some((figures, curves)) => (Some(figures), Some(curves)),
+            None => (None, None),
+        };
         self.times_us.sort_unstable();
         let time = |share: f64| {
             let last = self.times_us.len().saturating_sub(1);
             self.times_us.get((last as f64 * share).round() as usize).copied().unwrap_or(0)
         };
-        Ok(Figures {
+        let figures = Figures {
             category: category.name.clone(),
             method: model.contract().method.name().to_owned(),
             image_auroc: auroc(&ranked)?,
@@ -228,25 +251,29 @@ impl Bench {
             n_good,
             n_defect,
             seeds: 1,
-        })
+        };
+        Ok(Evaluation { figures, image_roc: roc(&ranked)?, scored, pixels: curves })
     }
 }
 
-/// The union of a sample's masks, true where any is at least half white; none for a good part.
-fn mask_of(sample: &Sample, width: usize, height: usize) -> Result<Option<Vec<bool>>, Error> {
+/// The union of a sample's masks; none for a good part.
+///
+/// # Errors
+/// Where a mask cannot be read or is not of its image's size.
+fn mask_of(category: &Category, sample: &Sample, width: usize, height: usize) -> Result<Option<Vec<bool>>, Error> {
     if sample.masks.is_empty() {
         return Ok(None);
     }
     let mut union = vec![false; width * height];
     for path in &sample.masks {
-        let mask = images::decode(path)?;
+        let mask = Picture { path: path.clone(), crop: sample.picture.crop }.read()?;
         if (mask.width as usize, mask.height as usize) != (width, height) {
             let reason =
                 format!("the mask is {}x{} and its image {width}x{height}; expected one size", mask.width, mask.height);
             return Err(Error::Dataset { path: path.clone(), reason });
         }
-        for (marked, white) in union.iter_mut().zip(white(&mask)) {
-            *marked |= white;
+        for (marked, mark) in union.iter_mut().zip(dataset::marked(&mask, category.layout.least_mark())) {
+            *marked |= mark;
         }
     }
     Ok(Some(union))
@@ -257,11 +284,6 @@ fn cut(mask: &[bool], width: usize, roi: Roi) -> Vec<bool> {
     let (from, to) = (roi.x as usize, (roi.x + roi.width) as usize);
     let lines = mask.chunks_exact(width).skip(roi.y as usize).take(roi.height as usize);
     lines.flat_map(|line| line[from..to].iter().copied()).collect()
-}
-
-fn white(mask: &Image) -> impl Iterator<Item = bool> {
-    let channels = if mask.format == PixelFormat::Grey { 1 } else { 3 };
-    mask.data.chunks_exact(channels).map(|pixel| pixel.iter().any(|&v| v >= 128))
 }
 
 /// A map brought to another size bilinearly, pixel centres at halves, edges repeated.

@@ -12,10 +12,12 @@
 //! Image and pixel level use the same functions over scores or pixels. Held to scikit-learn and scipy to 1e-9 by
 //! `tests/metrics.rs`.
 
+mod curve;
 mod pixels;
 mod ranking;
 mod regions;
 
-pub use pixels::{PixelFigures, Pixels};
-pub use ranking::{Ranked, auroc, f1_at, f1_max};
+pub use curve::Curve;
+pub use pixels::{PixelCurves, PixelFigures, Pixels};
+pub use ranking::{Ranked, auroc, f1_at, f1_max, roc};
 pub use regions::label_regions;

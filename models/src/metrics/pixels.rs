@@ -1,6 +1,6 @@
 //! Metrics over the pixels of many maps, from one sorted list.
 
-use super::label_regions;
+use super::{Curve, label_regions};
 use crate::Error;
 
 /// Pixels of many anomaly maps with their truth, eight bytes each.
@@ -23,6 +23,15 @@ pub struct PixelFigures {
     pub au_pro_05: f64,
     /// The greatest F1 over all thresholds.
     pub f1_max: f64,
+}
+
+/// The curves whose areas [`PixelFigures`] gives; x is the share of normal pixels that is marked.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct PixelCurves {
+    /// y is the share of defect pixels that is marked.
+    pub roc: Curve,
+    /// y is the mean over the regions of the share of each that is marked.
+    pub pro: Curve,
 }
 
 impl Pixels {
@@ -73,7 +82,15 @@ impl Pixels {
     ///
     /// # Errors
     /// [`Error::Metric`] without at least one defect pixel and one normal pixel.
-    pub fn figures(mut self) -> Result<PixelFigures, Error> {
+    pub fn figures(self) -> Result<PixelFigures, Error> {
+        Ok(self.figures_and_curves()?.0)
+    }
+
+    /// The curve metrics, and the curves for a drawing.
+    ///
+    /// # Errors
+    /// As [`Pixels::figures`].
+    pub fn figures_and_curves(mut self) -> Result<(PixelFigures, PixelCurves), Error> {
         let defects: u64 = self.sizes.iter().sum();
         let normal = self.packed.len() as u64 - defects;
         if defects == 0 || normal == 0 {
@@ -85,6 +102,7 @@ impl Pixels {
         let mut pro_05 = Integral::to(0.05);
         let (mut hits, mut false_alarms, mut overlap) = (0u64, 0u64, 0.0f64);
         let (mut doubled, mut f1_max) = (0u128, 0.0f64);
+        let mut curves = PixelCurves { roc: Curve::default(), pro: Curve::default() };
         for tie in self.packed.chunk_by(|a, b| a >> 32 == b >> 32) {
             let (hits_before, false_before) = (hits, false_alarms);
             for &pixel in tie {
@@ -103,13 +121,16 @@ impl Pixels {
             let pro = overlap / self.sizes.len() as f64;
             pro_30.step(fpr, pro);
             pro_05.step(fpr, pro);
+            curves.roc.step(fpr, hits as f64 / defects as f64);
+            curves.pro.step(fpr, pro);
         }
-        Ok(PixelFigures {
+        let figures = PixelFigures {
             auroc: doubled as f64 / 2.0 / (normal as f64 * defects as f64),
             au_pro_30: pro_30.value(),
             au_pro_05: pro_05.value(),
             f1_max,
-        })
+        };
+        Ok((figures, curves))
     }
 }
 

@@ -1,5 +1,6 @@
 //! Metrics of a list of scores and truths.
 
+use super::Curve;
 use crate::Error;
 
 /// A score and whether it belongs to a defect.
@@ -25,6 +26,24 @@ pub fn auroc(ranked: &[Ranked]) -> Result<f64, Error> {
         below += tie_good;
     });
     Ok(doubled as f64 / 2.0 / (good as f64 * defects as f64))
+}
+
+/// The ROC curve: x is the share of good ones that is marked, y that of defects.
+///
+/// # Errors
+/// As [`auroc`].
+pub fn roc(ranked: &[Ranked]) -> Result<Curve, Error> {
+    let (good, defects) = counts(ranked, "ROC")?;
+    let mut ties = Vec::new();
+    for_each_tie(ranked, |tie_good, tie_defects| ties.push((tie_good, tie_defects)));
+    let mut curve = Curve::default();
+    let (mut false_alarms, mut hits) = (0, 0);
+    for (tie_good, tie_defects) in ties.into_iter().rev() {
+        false_alarms += tie_good;
+        hits += tie_defects;
+        curve.step(false_alarms as f64 / good as f64, hits as f64 / defects as f64);
+    }
+    Ok(curve)
 }
 
 /// The greatest F1 and the score at which it is reached (`score >= threshold` is a defect).

@@ -41,7 +41,7 @@ pub fn gallery(run: &Run) -> Result<Gallery, Error> {
         let uri = |picture| data_uri(&picture).map_err(|error| Error::Report(error.to_string()));
         let square = |picture| middle_square(&picture);
         gallery.pictures.push(Picture {
-            part: seen.part.id.0,
+            name: format!("Part {}", seen.part.id.0),
             image: uri(small(square(bare)))?,
             overlay: uri(small(square(laid)))?,
             verdict: if seen.judgement == Judgement::Pass { "pass" } else { "reject" },

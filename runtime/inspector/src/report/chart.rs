@@ -146,13 +146,13 @@ fn trim(value: f32) -> String {
     if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').to_owned() } else { text }
 }
 
-fn open(width: f32, height: f32, title: &str) -> String {
+pub(super) fn open(width: f32, height: f32, title: &str) -> String {
     format!(
         r#"<svg viewBox="0 0 {width} {height}" role="img" aria-label="{title}" xmlns="http://www.w3.org/2000/svg">"#
     )
 }
 
-fn text(svg: &mut String, x: f32, y: f32, anchor: &str, class: &str, words: &str) {
+pub(super) fn text(svg: &mut String, x: f32, y: f32, anchor: &str, class: &str, words: &str) {
     let _ = write!(svg, r#"<text class="{class}" x="{x:.1}" y="{y:.1}" text-anchor="{anchor}">{words}</text>"#);
 }
 

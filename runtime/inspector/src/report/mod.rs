@@ -3,6 +3,8 @@
 //! Here is how a run is shown, not what happened in it: numbers come in as [`Content`].
 
 pub mod chart;
+pub mod curves;
+pub mod evaluation;
 pub mod picture;
 
 use serde::Serialize;
@@ -21,8 +23,8 @@ pub struct Figure {
 /// One inspected part with its map.
 #[derive(Clone, Debug, Serialize)]
 pub struct Picture {
-    /// The part's number.
-    pub part: u64,
+    /// What it is called.
+    pub name: String,
     /// The camera's picture, a `data:` address.
     pub image: String,
     /// The same with the map over it.
@@ -88,9 +90,16 @@ pub struct Content {
 
 /// The page as text. Everything but the drawings and the pictures, which this program makes, is escaped.
 pub fn render(content: &Content) -> Result<String, minijinja::Error> {
+    fill("page.html", include_str!("page.html"), content)
+}
+
+/// A page's template, with the style sheet and the gallery that all pages share.
+fn fill(name: &str, template: &str, content: &impl Serialize) -> Result<String, minijinja::Error> {
     let mut environment = minijinja::Environment::new();
-    environment.add_template("page.html", include_str!("page.html"))?;
-    environment.get_template("page.html")?.render(content)
+    environment.add_template("style.css", include_str!("style.css"))?;
+    environment.add_template("gallery.html", include_str!("gallery.html"))?;
+    environment.add_template(name, template)?;
+    environment.get_template(name)?.render(content)
 }
 
 #[cfg(test)]

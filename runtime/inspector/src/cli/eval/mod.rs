@@ -1,20 +1,24 @@
 //! `jidoka eval`: teach and test on a dataset whose truth is known.
 
+mod page;
+
 use std::path::{Path, PathBuf};
 
-use jidoka_models::eval::{self, Category, Details, Figures};
+use jidoka_models::eval::{self, Category, Details, Figures, Layout, Picture, Pictures};
 use jidoka_models::random::Random;
-use jidoka_models::teach::{self, Folder, Options};
+use jidoka_models::teach::{self, Options};
 use jidoka_models::{InspectionModel, LoadOptions};
 
 use super::teach::Bars;
 use super::ui::{self, Table};
 use super::values;
 use crate::error::Error;
+use page::Page;
 
 /// Teach on a dataset's good parts, test on the rest, and print the numbers that papers print.
 ///
-/// Takes a category in MVTec AD's layout (train/good, test/good, test/DEFECT, ground_truth/DEFECT), or a folder of them.
+/// Takes a category in MVTec AD's layout (train/good, test/good, test/DEFECT, ground_truth/DEFECT) or in that of another
+/// published dataset, a folder of your own with `good` and `bad` (and `mask`, if there are some), or a folder of such.
 /// Image-level and pixel-level figures are kept apart.
 #[derive(clap::Args)]
 #[command(after_help = "\
@@ -22,11 +26,16 @@ Examples:
   jidoka eval mvtec_ad/bottle
   jidoka eval mvtec_ad --json > figures.jsonl         every category, one object a line
   jidoka eval mvtec_ad --method auto --int8 --seeds 3  the mean of three seeds
-  jidoka eval mvtec_ad/bottle --model bottle.onnx     a model that was made before")]
+  jidoka eval mvtec_ad/bottle --model bottle.onnx     a model that was made before
+  jidoka eval photos --report photos.html             your own `good` and `bad` photographs, as a page to look at
+  jidoka eval KolektorSDD --layout kolektor-sdd       the layout by its name")]
 pub struct Args {
     /// A category, or a folder of categories
     #[arg(value_name = "DIR")]
     folder: PathBuf,
+    /// How the dataset is laid out, where it is not to be recognised by its folders
+    #[arg(long, value_parser = Layout::NAMES)]
+    layout: Option<String>,
     /// Test this model instead of teaching one
     #[arg(long, value_name = "ONNX")]
     model: Option<PathBuf>,
@@ -36,6 +45,9 @@ pub struct Args {
     /// Write each test image's score to this file, a JSON object a line, and its map to FILE.maps/ as .npy
     #[arg(long, value_name = "FILE")]
     scores: Option<PathBuf>,
+    /// Write a page with curves, histograms, the worst misses and false alarms: one HTML file with everything in it
+    #[arg(long, value_name = "HTML")]
+    report: Option<PathBuf>,
     /// Size of the model's input in pixels, multiples of 16: 256 or 320x256 [default: the parts' shape, 65536 pixels]
     #[arg(long, value_parser = values::size)]
     size: Option<(u32, u32)>,
@@ -49,7 +61,7 @@ pub struct Args {
     #[arg(long)]
     int8: bool,
     /// Teach this often, with seeds 0, 1, ..., and give the mean of each figure
-    #[arg(long, value_name = "N", default_value_t = 1, conflicts_with_all = ["model", "scores"],
+    #[arg(long, value_name = "N", default_value_t = 1, conflicts_with_all = ["model", "scores", "report"],
           value_parser = clap::value_parser!(u64).range(1..=100))]
     seeds: u64,
     /// Teach from so many of the good parts, drawn by the seed [default: all]
@@ -63,19 +75,13 @@ pub struct Args {
     json: bool,
 }
 
+const HEADS: [&str; 8] =
+    ["category", "method", "image AUROC", "pixel AUROC", "AU-PRO 0.3", "F1-max", "false rejects", "p50 ms"];
+
 /// Evaluates every category found.
 pub fn run(args: &Args) -> Result<(), Error> {
-    let mut table = Table::new([
-        "category",
-        "method",
-        "image AUROC",
-        "pixel AUROC",
-        "AU-PRO 0.3",
-        "F1-max",
-        "false rejects",
-        "p50 ms",
-    ]);
-    let categories = eval::find(&args.folder)?;
+    let mut table = Table::new(HEADS);
+    let categories = eval::find(&args.folder, args.layout.as_deref().and_then(Layout::named))?;
     if args.scores.is_some() && categories.len() > 1 {
         let found = categories.len();
         return Err(Error::Usage(format!(
@@ -83,24 +89,41 @@ pub fn run(args: &Args) -> Result<(), Error> {
         )));
     }
     let details = args.scores.as_deref().map(details).transpose()?;
+    let mut page = Page::default();
+    page.row(HEADS);
+    let mut all = Vec::new();
     for category in categories {
         let mut runs = Vec::new();
         for seed in 0..args.seeds {
             let mut model = model(args, &category, seed)?;
             let bar = ui::progress(category.test.len() as u64, "testing");
             let mut show = |done, _| bar.set_position(done as u64);
-            runs.push(eval::evaluate(&category, &mut model, details.as_ref(), &mut show)?.0);
+            let found = eval::evaluate(&category, &mut model, details.as_ref(), &mut show)?;
             bar.finish_and_clear();
+            if args.report.is_some() {
+                page.add(&category, model, &found)?;
+            }
+            runs.push(found.figures);
         }
         let Some(figures) = Figures::mean(&runs) else { continue };
         if args.json {
             ui::say_json(&figures);
-        } else {
-            table.row(row(&figures));
         }
+        table.row(row(&figures));
+        page.row(row(&figures));
+        all.push(figures);
+    }
+    if let Some(mean) = Figures::mean(&all).filter(|_| all.len() > 1) {
+        let cells = row(&Figures { category: format!("mean of {}", all.len()), method: String::new(), ..mean });
+        page.row(cells.clone());
+        table.row(cells);
+    }
+    if let Some(file) = &args.report {
+        page.write(args, file)?;
     }
     if !args.json {
         ui::say(table.render().trim_end());
+        args.report.iter().for_each(|file| ui::say(format!("  report: {}", file.display())));
     }
     Ok(())
 }
@@ -131,18 +154,18 @@ fn model(args: &Args, category: &Category, seed: u64) -> Result<InspectionModel,
         ..Options::default()
     };
     let mut bars = Bars::default();
-    let mut parts = Folder::of(drawn(&category.train, args.parts, seed));
+    let mut parts = Pictures(drawn(&category.train, args.parts, seed));
     let taught = teach::teach(&mut parts, &options, &mut |progress| bars.show(progress))?;
     bars.end();
     Ok(InspectionModel::from_bytes(&category.name, &taught.onnx, &load)?)
 }
 
-/// So many of the files, or all, in their order.
-fn drawn(files: &[PathBuf], count: Option<usize>, seed: u64) -> Vec<PathBuf> {
-    let mut taken = Random::new(seed).order(files.len());
-    taken.truncate(count.unwrap_or(files.len()));
+/// So many of the pictures, or all, in their order.
+fn drawn(pictures: &[Picture], count: Option<usize>, seed: u64) -> Vec<Picture> {
+    let mut taken = Random::new(seed).order(pictures.len());
+    taken.truncate(count.unwrap_or(pictures.len()));
     taken.sort_unstable();
-    taken.into_iter().map(|i| files[i].clone()).collect()
+    taken.into_iter().map(|i| pictures[i].clone()).collect()
 }
 
 fn row(figures: &Figures) -> [String; 8] {
