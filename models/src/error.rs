@@ -135,6 +135,28 @@ pub enum Error {
         /// What is wrong with it.
         reason: String,
     },
+    /// A model's tensors lie in other files.
+    #[error(
+        "{name}: its tensors lie in other files; expected one file with everything in it\n  try: python -c 'import onnx; \
+         onnx.save(onnx.load(\"{name}\"), \"whole.onnx\")'"
+    )]
+    NotWhole {
+        /// The model's file.
+        name: String,
+    },
+    /// A model is not signed as it has to be.
+    #[error(
+        "{name}: {reason}\n  expected: a signature in {name}.minisig that the key {key} verifies\n  try: `jidoka model sign` \
+         with the secret key that belongs to it, or take this file off the station"
+    )]
+    Signature {
+        /// The model's file.
+        name: String,
+        /// What is wrong with it.
+        reason: String,
+        /// The public key.
+        key: String,
+    },
     /// A setting makes no sense.
     #[error("{key} = {value}: expected {expected}")]
     Setting {

@@ -41,6 +41,20 @@ fn write_and_rename(temporary: &Path, path: &Path, folder: &Path, bytes: &[u8]) 
     File::open(folder)?.sync_all()
 }
 
+/// Writes a new file that only its owner may read; one that is there already is left alone.
+///
+/// # Errors
+/// [`Error::Io`] naming the file.
+pub(crate) fn write_private(path: &Path, bytes: &[u8]) -> Result<(), Error> {
+    use std::os::unix::fs::OpenOptionsExt;
+    let written = || -> std::io::Result<()> {
+        let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+        file.write_all(bytes)?;
+        file.sync_all()
+    };
+    written().map_err(|error| Error::io(path, "write", error))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

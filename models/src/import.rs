@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use jidoka_engine::onnx::{self, StringStringEntryProto};
+use jidoka_engine::onnx::{self, GraphProto, NodeProto, StringStringEntryProto, TensorProto, tensor_proto::DataType};
 
 use crate::Error;
 use crate::contract::{Contract, Input, Method, Provenance};
@@ -22,20 +22,53 @@ pub struct Imported {
     pub images: usize,
 }
 
+/// How a model is taken over.
+#[derive(Clone, Debug)]
+pub struct ImportOptions {
+    /// Share of good parts that may be rejected: 0.005 is 0.5 %. Above 0, at most 0.5.
+    pub false_reject: f64,
+    /// The graph expects colours less ImageNet's mean over its standard deviation: that is put into it, since this runtime gives
+    /// every model colours from 0 to 1.
+    pub imagenet: bool,
+}
+
+impl Default for ImportOptions {
+    fn default() -> ImportOptions {
+        ImportOptions { false_reject: 0.005, imagenet: false }
+    }
+}
+
+/// Mean and standard deviation of red, green and blue in ImageNet, as torchvision's models were trained with.
+const IMAGENET: [[f32; 3]; 2] = [[0.485, 0.456, 0.406], [0.229, 0.224, 0.225]];
+
 /// Adds metadata to a model that anomalib or another tool exported.
 ///
 /// `good` are good parts that the model was *not* trained on: they are held out by nature, so their scores give the threshold
-/// at `false_reject`. Without them the model keeps the threshold of its own label, if it has one.
+/// at the rate asked for. Without them the model keeps the threshold of its own label, if it has one.
 ///
 /// # Errors
-/// Where the file is no model of a known shape, or an image cannot be read or scored, or there are fewer than
+/// Where the file is no model of a known shape or not whole, or an image cannot be read or scored, or there are fewer than
 /// [`teach::MIN_IMAGES`].
-pub fn import(path: &Path, good: Option<&mut dyn Parts>, false_reject: f64) -> Result<Imported, Error> {
-    teach::check_rate(false_reject)?;
-    let skip = LoadOptions { golden: Check::Skip, ..LoadOptions::default() };
-    let mut model = InspectionModel::load(path, &skip)?;
+pub fn import(path: &Path, good: Option<&mut dyn Parts>, options: &ImportOptions) -> Result<Imported, Error> {
+    teach::check_rate(options.false_reject)?;
+    let name = path.display().to_string();
     let bytes = std::fs::read(path).map_err(|e| Error::io(path, "read", e))?;
-    let mut message = onnx::decode(&path.display().to_string(), &bytes)?;
+    let mut message = onnx::decode(&name, &bytes)?;
+    if message.graph.iter().flat_map(|g| &g.initializer).any(|tensor| !tensor.external_data.is_empty()) {
+        return Err(Error::NotWhole { name });
+    }
+    // What another program said in our words does not hold for what is written now.
+    message.metadata_props.retain(|p| !p.key.starts_with("jidoka."));
+    if options.imagenet {
+        let graph = message.graph.get_or_insert_default();
+        normalise(graph).map_err(|found| Error::WrongInput {
+            name: name.clone(),
+            input: "of the graph".into(),
+            found,
+        })?;
+    }
+    let skip = LoadOptions { golden: Check::Skip, ..LoadOptions::default() };
+    let mut model = InspectionModel::from_bytes(&name, &onnx::encode(&message), &skip)?;
     let mut contract = Contract {
         method: Method::Imported,
         input: Some(Input { filter: "triangle".to_owned(), ..model.input().stated() }),
@@ -46,16 +79,47 @@ pub fn import(path: &Path, good: Option<&mut dyn Parts>, false_reject: f64) -> R
     if let Some(parts) = good {
         let (scores, pixels) = scores(&mut model, parts)?;
         images = scores.len();
-        let (threshold, calibration) = calibrate_scores(&scores, pixels, false_reject);
+        let (threshold, calibration) = calibrate_scores(&scores, pixels, options.false_reject);
         contract.threshold = Some(threshold);
         contract.calibration = Some(calibration);
         contract.provenance.images = images;
     }
     contract.golden = Some(model.make_golden(0)?);
-    message.metadata_props.retain(|p| !p.key.starts_with("jidoka."));
     let entries = contract.to_metadata().into_iter().map(|(key, value)| StringStringEntryProto { key, value });
     message.metadata_props.extend(entries);
     Ok(Imported { onnx: onnx::encode(&message), contract, images })
+}
+
+/// Puts `(image - mean) / deviation` before everything that takes the graph's image. Gives what the input is where it is not
+/// one of three planes.
+fn normalise(graph: &mut GraphProto) -> Result<(), String> {
+    let constants: Vec<&str> = graph.initializer.iter().map(|c| c.name.as_str()).collect();
+    let mut images = graph.input.iter().filter(|i| !constants.contains(&i.name.as_str()));
+    let (Some(image), None) = (images.next(), images.next()) else { return Err("not the only one".to_owned()) };
+    let image = image.name.clone();
+    let [mean, deviation] = IMAGENET;
+    for node in &mut graph.node {
+        node.input.iter_mut().filter(|i| **i == image).for_each(|i| *i = "jidoka.normalised".to_owned());
+    }
+    let tensor = |name: &str, values: [f32; 3]| TensorProto {
+        name: name.to_owned(),
+        dims: vec![1, 3, 1, 1],
+        data_type: DataType::Float as i32,
+        raw_data: values.iter().flat_map(|v| v.to_le_bytes()).collect(),
+        ..TensorProto::default()
+    };
+    graph.initializer.push(tensor("jidoka.mean", mean));
+    graph.initializer.push(tensor("jidoka.deviation", deviation));
+    let node = |op: &str, inputs: [&str; 2], out: &str| NodeProto {
+        op_type: op.to_owned(),
+        name: out.to_owned(),
+        input: inputs.map(str::to_owned).to_vec(),
+        output: vec![out.to_owned()],
+        ..NodeProto::default()
+    };
+    graph.node.insert(0, node("Sub", [&image, "jidoka.mean"], "jidoka.centred"));
+    graph.node.insert(1, node("Div", ["jidoka.centred", "jidoka.deviation"], "jidoka.normalised"));
+    Ok(())
 }
 
 /// Scores every part; also a sample of the pixels of the maps.

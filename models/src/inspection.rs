@@ -8,6 +8,7 @@ use sha2::{Digest, Sha256};
 use crate::Error;
 use crate::contract::{Contract, Input};
 use crate::golden::{self, Golden};
+use crate::signature::{self, PublicKey};
 
 /// What to do about the golden check at load.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -28,6 +29,8 @@ pub struct LoadOptions {
     pub engine: jidoka_engine::Options,
     /// The golden check.
     pub golden: Check,
+    /// Where there is one, a model that this key did not sign is refused. It has to be whole in one file.
+    pub public_key: Option<PublicKey>,
 }
 
 /// How the image input lies in memory.
@@ -97,11 +100,19 @@ impl InspectionModel {
     ///
     /// # Errors
     /// [`Error`] naming the file: unreadable or truncated, dynamic or wrong input, no known output, metadata that does
-    /// not parse or is newer, a golden check that fails.
+    /// not parse or is newer, a golden check that fails, a signature that is asked for and does not hold.
     pub fn load(path: &Path, options: &LoadOptions) -> Result<InspectionModel, Error> {
         let bytes = std::fs::read(path).map_err(|e| Error::io(path, "read", e))?;
-        // By path, so that the engine finds tensor data beside the file.
-        let model = Model::read(path)?;
+        let model = match &options.public_key {
+            Some(key) => {
+                let comment = signature::verify(path, &bytes, key)?;
+                log::info!("{}: signed: {comment}", path.display());
+                // The bytes that were verified, and nothing beside them.
+                Model::from_bytes(&path.display().to_string(), &bytes)?
+            }
+            // By path, so that the engine finds tensor data beside the file.
+            None => Model::read(path)?,
+        };
         InspectionModel::plan(&model, &bytes, options)
     }
 
@@ -120,7 +131,7 @@ impl InspectionModel {
         let input = image_input(&name, &model.inputs()[0])?;
         let places = find_outputs(&name, model.outputs())?;
         let session = Session::new(model, &options.engine)?;
-        let sha256 = hex(&Sha256::digest(bytes));
+        let sha256 = sha256(bytes);
         let mut loaded = InspectionModel { name, session, contract, input, places, sha256 };
         loaded.check_golden(options.golden)?;
         Ok(loaded)
@@ -258,6 +269,11 @@ impl ImageInput {
             filter: "area".to_owned(),
         }
     }
+}
+
+/// The sha256 of bytes, in hexadecimal.
+pub(crate) fn sha256(bytes: &[u8]) -> String {
+    hex(&Sha256::digest(bytes))
 }
 
 /// Lower-case hexadecimal.

@@ -24,6 +24,7 @@ mod inspection;
 pub mod metrics;
 mod preparation;
 pub mod random;
+pub mod signature;
 pub mod teach;
 mod zoo;
 
@@ -32,6 +33,7 @@ pub use contract::{Contract, Method, Region};
 pub use error::Error;
 pub use files::write_atomic;
 pub use golden::Golden;
-pub use import::{Imported, import};
+pub use import::{ImportOptions, Imported, import};
 pub use inspection::{Check, ImageInput, InspectionModel, Layout, LoadOptions, MapView, Outcome};
 pub use preparation::Preparation;
+pub use signature::PublicKey;

@@ -219,6 +219,28 @@ fn a_model_that_scores_differently_is_refused_with_the_figure() {
 }
 
 #[test]
+fn a_model_that_the_key_did_not_sign_is_refused() {
+    use crate::signature::{make_keys, sign};
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    let key = make_keys(&at("a.key"), &at("a.pub"), Some(String::new())).unwrap();
+    let taught = taught(Method::Padim, &mut good(6)).unwrap();
+    std::fs::write(at("m.onnx"), &taught.onnx).unwrap();
+    let demanding = LoadOptions { public_key: Some(key), ..LoadOptions::default() };
+    let text = InspectionModel::load(&at("m.onnx"), &demanding).err().unwrap().to_string();
+    assert!(text.contains("m.onnx") && text.contains("not signed"), "{text}");
+    sign(&at("m.onnx"), &at("a.key"), None).unwrap();
+    InspectionModel::load(&at("m.onnx"), &demanding).unwrap();
+    // One weight is another one.
+    let mut bytes = taught.onnx.clone();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    std::fs::write(at("m.onnx"), &bytes).unwrap();
+    let text = InspectionModel::load(&at("m.onnx"), &demanding).err().unwrap().to_string();
+    assert!(text.contains("m.onnx") && text.contains("does not hold"), "{text}");
+}
+
+#[test]
 fn a_truncated_or_foreign_file_is_an_error_that_names_it() {
     let taught = taught(Method::Padim, &mut good(6)).unwrap();
     for bytes in [&taught.onnx[..taught.onnx.len() / 2], b"not a model", b"", &backbone()] {
@@ -249,16 +271,44 @@ fn an_imported_model_keeps_its_scores_and_gains_a_threshold_and_a_golden_check()
     let path = foreign(folder.path());
     let mut before = InspectionModel::load(&path, &LoadOptions::default()).unwrap();
     assert_eq!(before.threshold(), None);
+    let rate = crate::ImportOptions { false_reject: 0.01, imagenet: false };
     let mut held_out = Frames::new((50..70).map(|i| disc(i, false)).collect());
-    let imported = crate::import(&path, Some(&mut held_out), 0.01).unwrap();
+    let imported = crate::import(&path, Some(&mut held_out), &rate).unwrap();
     let required = LoadOptions { golden: Check::Required, ..LoadOptions::default() };
     let mut after = InspectionModel::from_bytes("imported", &imported.onnx, &required).unwrap();
     assert_eq!((imported.images, after.contract().method), (20, Method::Imported));
     assert_eq!(score(&mut before, &disc(200, false)), score(&mut after, &disc(200, false)));
     let threshold = after.threshold().unwrap();
     assert!(score(&mut after, &disc(200, true)) > threshold, "a scratched part passes");
-    let text = crate::import(&path, Some(&mut good(2)), 0.01).unwrap_err().to_string();
+    let text = crate::import(&path, Some(&mut good(2)), &rate).unwrap_err().to_string();
     assert!(text.contains("2 usable images of 2"), "{text}");
+}
+
+#[test]
+fn an_import_takes_the_normalisation_into_the_graph_and_no_model_in_pieces() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = foreign(folder.path());
+    let options = crate::ImportOptions { imagenet: true, ..crate::ImportOptions::default() };
+    let imported = crate::import(&path, None, &options).unwrap().onnx;
+    let mut with = InspectionModel::from_bytes("imported", &imported, &LoadOptions::default()).unwrap();
+    let mut without = InspectionModel::load(&path, &LoadOptions::default()).unwrap();
+    let plane = SIDE * SIDE;
+    let (mean, deviation) = ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225]);
+    for (i, value) in with.input_f32().unwrap().iter_mut().enumerate() {
+        *value = (i % 97) as f32 / 97.0;
+    }
+    for (i, value) in without.input_f32().unwrap().iter_mut().enumerate() {
+        *value = ((i % 97) as f32 / 97.0 - mean[i / plane]) / deviation[i / plane];
+    }
+    let (found, expected) = (with.score().unwrap().score, without.score().unwrap().score);
+    assert!((found - expected).abs() < 1e-4 * expected.abs(), "{found} instead of {expected}");
+
+    let mut message = onnx::decode("foreign", &std::fs::read(&path).unwrap()).unwrap();
+    let entry = onnx::StringStringEntryProto { key: "location".to_owned(), value: "weights.bin".to_owned() };
+    message.graph.as_mut().unwrap().initializer[0].external_data.push(entry);
+    std::fs::write(&path, onnx::encode(&message)).unwrap();
+    let text = crate::import(&path, None, &options).unwrap_err().to_string();
+    assert!(text.contains("foreign.onnx") && text.contains("other files") && text.contains("onnx.save"), "{text}");
 }
 
 #[test]

@@ -65,7 +65,8 @@ struct Line<'a> {
 pub fn run(args: &Args) -> Result<(), Error> {
     let limit = Limit::of(args.threshold, args.sensitivity);
     let (view, path) = (String::new(), args.model.clone());
-    let choice = ModelChoice { view, path, limit, threads: args.threads, strict: false, any_roi: false };
+    let choice =
+        ModelChoice { view, path, limit, threads: args.threads, strict: false, any_roi: false, public_key: None };
     let mut scorer = Scorer::new(open::model(&choice)?, limit, args.preparation.roi)?;
     let files = files(&args.images)?;
     if let Some(folder) = &args.heatmap {
@@ -117,7 +118,7 @@ pub fn run(args: &Args) -> Result<(), Error> {
 }
 
 /// The files themselves, and those in the folders.
-fn files(named: &[PathBuf]) -> Result<Vec<PathBuf>, Error> {
+pub fn files(named: &[PathBuf]) -> Result<Vec<PathBuf>, Error> {
     let mut files = Vec::new();
     for path in named {
         if path.is_dir() {

@@ -20,6 +20,7 @@ use std::path::{Path, PathBuf};
 use jidoka_capture::{Roi, SourceConfig};
 use jidoka_line::Slot;
 use jidoka_line::encoder::EncoderLimits;
+use jidoka_models::PublicKey;
 
 use crate::error::Error;
 use crate::os::realtime::Wish;
@@ -142,6 +143,8 @@ pub struct ModelChoice {
     pub strict: bool,
     /// Whether it may inspect another region of the frame than it was taught from.
     pub any_roi: bool,
+    /// A model that this key did not sign is refused.
+    pub public_key: Option<PublicKey>,
 }
 
 /// When a part is ejected and when the line calls for help.

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use jidoka_capture::{Keep, Memory, PixelFormat, ReplayConfig, Roi, SourceConfig, SyntheticConfig, V4l2Config};
+use jidoka_models::PublicKey;
 
 use super::problem::Problem;
 use super::reader::{Reader, Section};
@@ -319,12 +320,23 @@ pub fn model(folder: &Path, reader: &mut Reader<'_>) -> ModelChoice {
     let any_roi = table.flag("any_roi", false, "inspect another region of the frame than the model was taught from");
     let view =
         table.text("view", "what the log calls what it sees, where there is a [[view]] beside it (default: main)");
+    let key = table.text("public_key", "refuse a model that this minisign key did not sign; absent: any model");
     drop(table);
+    let public_key = key.and_then(|key| match PublicKey::parse(&key) {
+        Ok(key) => Some(key),
+        Err(_) => {
+            let what = format!("[model] public_key = {key:?} is no minisign public key");
+            let expected = "the line of a .pub file that begins with RW";
+            let problem = Problem::new(reader.line("model", "public_key"), what, expected);
+            reader.refuse(problem.hint("`jidoka model keys` makes a pair, `jidoka model sign` signs a model"));
+            None
+        }
+    });
     if score.is_some() && sensitivity.is_some() {
         let what = "[model] threshold and sensitivity exclude each other";
         let problem = Problem::new(reader.line("model", "sensitivity"), what, "one of them, or neither");
         reader.refuse(problem.hint("sensitivity = 0.5 is the model's own threshold"));
     }
     let limit = Limit::of(score.map(|score| score as f32), sensitivity);
-    ModelChoice { view: view.unwrap_or_else(|| "main".into()), path, limit, threads, strict, any_roi }
+    ModelChoice { view: view.unwrap_or_else(|| "main".into()), path, limit, threads, strict, any_roi, public_key }
 }

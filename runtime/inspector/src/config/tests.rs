@@ -81,6 +81,17 @@ fn values_out_of_range_or_of_the_wrong_kind_name_line_and_range() {
 }
 
 #[test]
+fn a_public_key_has_to_be_one() {
+    let with = |key: &str| format!("path = \"capper.onnx\"\npublic_key = \"{key}\"");
+    check("path = \"capper.onnx\"", &with("capper.pub"), &[":14: [model] public_key", "begins with RW", "model keys"]);
+    // The key that minisign's own releases are signed with.
+    let key = "RWQf6LRCGA9i53mlYecO4IzT51TGPpvWucNSCh1CBM0QTaLn73Y7GFO3";
+    let text = GOOD.replace("path = \"capper.onnx\"", &with(key));
+    let config = Config::parse("c", &text).expect("accepted");
+    assert_eq!(config.recipes[0].model.public_key.as_ref().map(ToString::to_string).as_deref(), Some(key));
+}
+
+#[test]
 fn what_is_missing_is_named_with_an_example() {
     check("device = \"/dev/video0\"", "", &["[camera] device is missing", "try: device = \"/dev/video0\""]);
     check("path = \"capper.onnx\"", "", &["[model] path is missing"]);

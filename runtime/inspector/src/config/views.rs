@@ -76,6 +76,7 @@ pub fn keys() -> Vec<KeyDoc> {
         threads: 1,
         strict: true,
         any_roi: false,
+        public_key: None,
     };
     read(Path::new(""), &mut reader, &none);
     reader.keys().to_vec()

@@ -200,11 +200,12 @@ pub fn lines(config: &Config, gpio: &Gpio) -> Result<Vec<(&'static str, String)>
     Ok(found)
 }
 
-/// Loads a model and verifies its golden check.
+/// Loads a model and verifies its golden check, and its signature where a key is named.
 pub fn model(choice: &ModelChoice) -> Result<InspectionModel, Error> {
     let engine =
         jidoka_engine::Options { threads: choice.threads, strict: choice.strict, ..jidoka_engine::Options::default() };
-    let model = InspectionModel::load(&choice.path, &LoadOptions { engine, ..LoadOptions::default() })?;
+    let load = LoadOptions { engine, public_key: choice.public_key.clone(), ..LoadOptions::default() };
+    let model = InspectionModel::load(&choice.path, &load)?;
     log::info!("model: {}, sha256 {}, kernels {}", model.name(), &model.sha256()[..16], model.session().isa().name());
     Ok(model)
 }

@@ -4,6 +4,7 @@ mod camera;
 mod common;
 mod flow;
 mod line;
+mod models;
 mod refusals;
 mod stumbles;
 mod views;

@@ -9,6 +9,7 @@ use jidoka_models::random::Random;
 use jidoka_models::teach::{self, Options};
 use jidoka_models::{InspectionModel, LoadOptions};
 
+use super::output;
 use super::teach::Bars;
 use super::ui::{self, Table};
 use super::values;
@@ -80,6 +81,9 @@ const HEADS: [&str; 8] =
 
 /// Evaluates every category found.
 pub fn run(args: &Args) -> Result<(), Error> {
+    if let Some(file) = &args.report {
+        output::writable("--report", file)?;
+    }
     let mut table = Table::new(HEADS);
     let categories = eval::find(&args.folder, args.layout.as_deref().and_then(Layout::named))?;
     if args.scores.is_some() && categories.len() > 1 {

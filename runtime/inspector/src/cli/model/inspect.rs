@@ -1,52 +1,16 @@
-//! `jidoka model`: what a model file is, and whether it is what it was.
+//! `jidoka model inspect`: what a model file says about itself, and the plan by which it runs.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use clap::Subcommand;
 use jidoka_engine::{Model, Options, Report, Session, TensorInfo};
 use jidoka_models::{Check, InspectionModel, LoadOptions};
 use serde_json::json;
 
-use super::ui::{self, Table};
+use crate::cli::ui::{self, Table};
 use crate::error::Error;
 
-/// Models: what a file says about itself, and whether it still gives the score that it gave when it was made.
-#[derive(clap::Args)]
-#[command(after_help = "\
-Examples:
-  jidoka model inspect capper.onnx
-  jidoka model verify capper.onnx        its golden check, on this machine: exit code 0 or 3")]
-pub struct Args {
-    #[command(subcommand)]
-    command: Command,
-    /// JSON instead of a table
-    #[arg(long, global = true)]
-    json: bool,
-}
-
-#[derive(Subcommand)]
-enum Command {
-    /// What a model is: input, outputs, threshold, origin, and the plan by which it runs. Any ONNX file has a plan
-    Inspect {
-        /// The model
-        model: PathBuf,
-    },
-    /// Run a model's golden check; refuse one that has none
-    Verify {
-        /// The model
-        model: PathBuf,
-    },
-}
-
-/// Does what was asked.
-pub fn run(args: &Args) -> Result<(), Error> {
-    match &args.command {
-        Command::Inspect { model } => inspect(model, args.json),
-        Command::Verify { model } => verify(model, args.json),
-    }
-}
-
-fn inspect(path: &Path, json: bool) -> Result<(), Error> {
+/// Says what a model is.
+pub fn run(path: &Path, json: bool) -> Result<(), Error> {
     let options = LoadOptions { golden: Check::Skip, ..LoadOptions::default() };
     let model = match InspectionModel::load(path, &options) {
         Ok(model) => model,
@@ -175,14 +139,4 @@ fn say_plan(report: &Report) {
         fact("their pool", format!("{:.2} MB", report.pool_bytes as f64 / 1e6));
     }
     ui::say(format!("\n{}", total.render_left().trim_end()));
-}
-
-fn verify(path: &Path, json: bool) -> Result<(), Error> {
-    let model = InspectionModel::load(path, &LoadOptions { golden: Check::Required, ..LoadOptions::default() })?;
-    if json {
-        ui::say_json(&json!({ "model": path, "sha256": model.sha256(), "golden": true }));
-    } else {
-        ui::say(format!("  {}: gives the score that it gave when it was made", path.display()));
-    }
-    Ok(())
 }
