@@ -43,6 +43,9 @@ fn inspector(status: &Status) -> Value {
         "edge_late_p50_us": status.edge_late_p50_us,
         "edge_late_p99_us": status.edge_late_p99_us,
         "edge_late_max_us": status.edge_late_max_us,
+        "off_late_p50_us": status.off_late_p50_us,
+        "off_late_p99_us": status.off_late_p99_us,
+        "off_late_max_us": status.off_late_max_us,
         "sealed_allocations": status.sealed_allocations,
         "sealed_faults": status.sealed_faults,
     })

@@ -133,6 +133,9 @@ pub enum Error {
         /// Most that so few parts explain.
         plausible: usize,
     },
+    /// The simulated line broke a promise.
+    #[error("{0}")]
+    Broken(String),
     /// A report could not be made.
     #[error("cannot make the report: {0}")]
     Report(String),
@@ -201,6 +204,7 @@ impl Error {
             Error::System { .. }
             | Error::Control(_)
             | Error::Report(_)
+            | Error::Broken(_)
             | Error::Escapes { .. }
             | Error::FalseRejects { .. } => Exit::Failed,
         }

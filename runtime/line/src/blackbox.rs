@@ -147,10 +147,11 @@ impl<'a> BlackBox<'a> {
         let at = note.at;
         match note.what {
             What::PulseOn { ejector, part, late, .. } => {
-                let late = u32::try_from(late).unwrap_or(if late < 0 { 0 } else { u32::MAX });
-                self.write(at, Kind::PulseOn, ejector.0, late, part.0);
+                self.write(at, Kind::PulseOn, ejector.0, lateness(late), part.0);
             }
-            What::PulseOff { pulse, ejector } => self.write(at, Kind::PulseOff, ejector.0, 0, u64::from(pulse.0)),
+            What::PulseOff { pulse, ejector, late } => {
+                self.write(at, Kind::PulseOff, ejector.0, lateness(late.unwrap_or(0)), u64::from(pulse.0));
+            }
             What::Left(departure) => {
                 let sequence = departure.evidence.map_or(0, |evidence| evidence.sequence);
                 let kind = match departure.outcome {
@@ -199,6 +200,10 @@ pub fn read(bytes: &[u8]) -> impl Iterator<Item = Entry> {
     };
     let (records, _) = body.as_chunks::<RECORD_BYTES>();
     records.iter().filter_map(Entry::decode)
+}
+
+fn lateness(late: i64) -> u32 {
+    u32::try_from(late).unwrap_or(if late < 0 { 0 } else { u32::MAX })
 }
 
 fn header_of(records: usize) -> [u8; HEADER_BYTES] {

@@ -166,6 +166,9 @@ pub enum What {
         pulse: PulseId,
         /// Which ejector.
         ejector: EjectorId,
+        /// By how many axis units the edge came later than the last window of the pulse closed; `None` where no window's close
+        /// ended it (a stop, a belt that stands or runs back).
+        late: Option<i64>,
     },
     /// A part left.
     Left(Departure),

@@ -82,6 +82,8 @@ pub struct Line<P: OutputPin> {
     expected: Option<PartId>,
     matched: Option<(PartId, u32)>,
     running: [Option<PulseId>; crate::MAX_EJECTORS],
+    /// Where the windows closed that have ended each ejector's pulse so far.
+    closed: [Option<Travel>; crate::MAX_EJECTORS],
     /// Where each ejector last went off.
     last_off: [Travel; crate::MAX_EJECTORS],
     last_pulse: PulseId,
@@ -115,6 +117,7 @@ impl<P: OutputPin> Line<P> {
             expected: None,
             matched: None,
             running: [None; crate::MAX_EJECTORS],
+            closed: [None; crate::MAX_EJECTORS],
             last_off: [Travel(i64::MIN); crate::MAX_EJECTORS],
             last_pulse: PulseId::default(),
             last_confirmed: None,

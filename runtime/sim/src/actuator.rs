@@ -3,7 +3,6 @@
 use jidoka_line::sensor::Sensed;
 use jidoka_line::{LineEvent, Micros, Signal};
 
-use crate::config::Trigger;
 use crate::trace::Happening;
 use crate::world::{Event, World};
 
@@ -31,7 +30,7 @@ impl World<'_> {
     }
 
     fn take_edges(&mut self, now: Micros) {
-        if self.config.trigger != Trigger::Sensor {
+        if !self.config.trigger.is_edge() {
             return;
         }
         while let Some(edge) = self.edges.pop_front() {
@@ -45,6 +44,9 @@ impl World<'_> {
         while let Some(sensed) = self.sensor.poll(until) {
             match sensed {
                 Sensed::Part(part) => {
+                    if let Some(belt) = &mut self.belt {
+                        belt.checked(&part);
+                    }
                     self.audit.numbered(&part, self.now);
                     self.audit.triggered(&part, self.recipe, self.now);
                     self.line.on_trigger(part, now);
@@ -108,42 +110,45 @@ impl World<'_> {
         edges.clear();
         self.board.take(&mut edges);
         for (signal, on) in &edges {
-            if *signal == Signal::Reject {
-                self.ejector(*on);
+            match signal {
+                Signal::Reject => self.ejector(0, *on),
+                Signal::Eject1 => self.ejector(1, *on),
+                Signal::Eject2 => self.ejector(2, *on),
+                _ => {}
             }
         }
         self.audit.edges = edges;
     }
 
-    fn ejector(&mut self, on: bool) {
-        let timing = self.config.timing;
-        let error = self.rng.around(timing.tolerance.as_micros());
-        let acts = (self.now + timing.lag.as_micros()).saturating_add_signed(error);
+    fn ejector(&mut self, ejector: usize, on: bool) {
+        let Some(reach) = self.config.reach(self.recipe, ejector) else { return };
+        let error = self.rng.around(reach.tolerance_us);
+        let acts = (self.now + reach.lag_us).saturating_add_signed(error);
         if on {
-            let stuck = self.now < self.stuck_until;
-            self.pulse_since = (!stuck).then_some(acts);
+            let stuck = ejector == 0 && self.now < self.stuck_until;
+            self.pulse_since[ejector] = (!stuck).then_some(acts);
             if let Some(belt) = &mut self.belt {
                 belt.pulse_begins(acts);
             }
-            self.trace.add(self.now, || Happening::Pulse { on: true });
+            self.trace.add(self.now, || Happening::Pulse { ejector, on: true });
             return;
         }
-        self.trace.add(self.now, || Happening::Pulse { on: false });
-        let Some(since) = self.pulse_since.take() else { return };
+        self.trace.add(self.now, || Happening::Pulse { ejector, on: false });
+        let Some(since) = self.pulse_since[ejector].take() else { return };
         let until = acts.max(since);
         match &mut self.belt {
             // How far the belt comes in that time, only time will tell.
-            Some(belt) => belt.acted(since, until),
-            None => {
-                let hit = self.audit.effect(since, until, &mut self.trace);
-                self.confirm_hits(hit);
+            Some(belt) if self.config.by_distance() => belt.acted(ejector, since, until),
+            _ => {
+                let hit = self.audit.effect(ejector, since, until, &mut self.trace);
+                self.confirm_hits(ejector, hit);
             }
         }
     }
 
     /// Parts that were hit fall past the confirmation sensor.
-    pub(crate) fn confirm_hits(&mut self, hits: usize) {
-        let Some(within) = self.config.confirm_within() else { return };
+    pub(crate) fn confirm_hits(&mut self, ejector: usize, hits: usize) {
+        let Some(within) = self.config.confirm_within().filter(|_| ejector == 0) else { return };
         for _ in 0..hits {
             let after = self.rng.between(1_000, within.as_micros() / 2);
             self.later(after, Event::Confirm);

@@ -8,14 +8,16 @@ use std::collections::VecDeque;
 use std::fmt;
 
 use jidoka_line::part::Part;
-use jidoka_line::{Alarm, Counters, Note, Outcome, Signal, What, Why, Wiring};
+use jidoka_line::{Alarm, Counters, MAX_EJECTORS, Note, Outcome, Signal, What, Why, Wiring};
 
 pub(crate) use tally::Tally;
 
 use crate::camera::Inferred;
 use crate::config::{SimConfig, Trigger};
 use crate::fault::Fault;
+use crate::judging::Nature;
 use crate::pins::Board;
+use crate::station::Reach;
 use crate::trace::{Happening, Trace};
 use mirror::Mirror;
 
@@ -61,10 +63,13 @@ pub enum Violation {
 #[derive(Clone, Copy, Debug)]
 struct Truth {
     at: u64,
-    /// When it is within the ejector's reach.
-    presence: (u64, u64),
-    /// It has a defect.
+    /// Where it is within each ejector's reach.
+    presence: [Option<(u64, u64)>; MAX_EJECTORS],
+    /// By how much it comes late to the reject ejector.
+    drift: i64,
+    /// It has a defect, or is doubtful.
     defect: bool,
+    nature: Nature,
     /// The line could know of it.
     bad: bool,
     /// Its number on the line.
@@ -78,10 +83,17 @@ struct Truth {
     held: bool,
     /// Fresh valid pass verdicts of its own frames that were delivered before it left.
     passes: u8,
-    /// The ejector acted on it (wired energise-to-pass: the gate was open for it).
-    hit: bool,
+    /// Whether each ejector acted on it (the first wired energise-to-pass: the gate was open for it).
+    hit: [bool; MAX_EJECTORS],
     fired: bool,
     left: Option<(Outcome, Why)>,
+}
+
+impl Truth {
+    /// Where it is past every ejector.
+    fn past(&self) -> u64 {
+        self.presence.iter().flatten().map(|presence| presence.1).max().unwrap_or(self.at)
+    }
 }
 
 /// The first promise that was not kept.
@@ -94,7 +106,10 @@ pub(crate) struct Broken {
 
 pub(crate) struct Audit {
     trigger: Trigger,
+    by_distance: bool,
     wiring: Wiring,
+    /// Where the ejectors are, by recipe from 1.
+    reaches: Vec<[Option<Reach>; MAX_EJECTORS]>,
     passes_needed: u8,
     interval: u64,
     truths: VecDeque<Truth>,
@@ -117,9 +132,13 @@ impl Audit {
         let quorum = config.quorum();
         Audit {
             trigger: config.trigger,
+            by_distance: config.by_distance(),
             wiring: config.wiring,
+            reaches: (1..=config.recipes())
+                .map(|recipe| std::array::from_fn(|ejector| config.reach(recipe, ejector)))
+                .collect(),
             passes_needed: quorum.frames.saturating_sub(quorum.rejects) + 1,
-            interval: config.pitch_us(),
+            interval: if config.by_distance() { config.placing().pitch_um } else { config.pitch_us() },
             truths: VecDeque::with_capacity(64),
             base: 0,
             lost_credit: 0,
@@ -151,27 +170,44 @@ impl Audit {
         }
     }
 
-    /// A part that reaches the camera at `at` and the ejector's reach during `presence`.
-    pub(crate) fn part(&mut self, at: u64, presence: (u64, u64), defect: bool, hidden: bool) -> u64 {
+    /// A part that reaches the camera at `at`, and the reject ejector `drift` later than planned.
+    pub(crate) fn part(&mut self, at: u64, drift: i64, recipe: u16, nature: Nature, hidden: bool) -> u64 {
+        let defect = nature != Nature::Good;
         self.tally.parts += 1;
         self.tally.bad += u64::from(defect);
-        let bad = defect && !hidden;
         self.truths.push_back(Truth {
             at,
-            presence,
+            presence: self.presence(at, drift, recipe),
+            drift,
             defect,
-            bad,
+            nature,
+            bad: defect && !hidden,
             id: None,
             numbered_at: 0,
             joined: false,
             recipe: None,
             held: false,
             passes: 0,
-            hit: false,
+            hit: [false; MAX_EJECTORS],
             fired: false,
             left: None,
         });
         self.base + self.truths.len() as u64 - 1
+    }
+
+    /// Where a part of a recipe is before each ejector; a belt that is slow for one is for all.
+    fn presence(&self, at: u64, drift: i64, recipe: u16) -> [Option<(u64, u64)>; MAX_EJECTORS] {
+        let reaches = self.reaches.get(usize::from(recipe.max(1)) - 1).copied().unwrap_or_default();
+        let first_us = reaches[0].map_or(1, |reach| reach.delay.max(1));
+        std::array::from_fn(|ejector| {
+            let reach = reaches[ejector]?;
+            let drift = i128::from(drift) * i128::from(reach.delay) / i128::from(first_us);
+            let centre = (at + reach.delay + reach.pulse / 2).saturating_add_signed(drift as i64);
+            // The gate has to be open when the part's middle is there.
+            let is_gate = ejector == 0 && self.wiring == Wiring::EnergiseToPass;
+            let half = if is_gate { 0 } else { reach.pulse.max(reach.length) / 2 };
+            Some((centre - half, centre + half))
+        })
     }
 
     /// The second part touches the first: one part to the sensor.
@@ -181,8 +217,13 @@ impl Audit {
         }
     }
 
-    pub(crate) fn has_defect(&mut self, ordinal: u64) -> bool {
-        self.truth(ordinal).is_some_and(|truth| truth.defect)
+    pub(crate) fn nature(&mut self, ordinal: u64) -> Nature {
+        self.truth(ordinal).map_or(Nature::Good, |truth| truth.nature)
+    }
+
+    /// The recipe that the part was triggered under.
+    pub(crate) fn recipe_of(&mut self, ordinal: u64) -> Option<u16> {
+        self.truth(ordinal).and_then(|truth| truth.recipe)
     }
 
     fn truth(&mut self, ordinal: u64) -> Option<&mut Truth> {
@@ -195,8 +236,8 @@ impl Audit {
 
     /// A part got its number; which one it truly is, its time says.
     pub(crate) fn numbered(&mut self, part: &Part, now: u64) {
-        let at = part.captured_at.as_u64();
-        let reach = if self.trigger == Trigger::Sensor { 1_000 } else { self.interval / 2 };
+        let at = if self.by_distance { part.position.0.max(0) as u64 } else { part.captured_at.as_u64() };
+        let reach = if self.trigger.is_edge() && !self.by_distance { 1_000 } else { self.interval / 2 };
         let fits = |truth: &&mut Truth| !truth.joined && truth.id.is_none() && truth.at.abs_diff(at) <= reach;
         if let Some(truth) = self.truths.iter_mut().rev().find(fits) {
             (truth.id, truth.numbered_at) = (Some(part.id.0), now);
@@ -217,6 +258,8 @@ impl Audit {
             let truth = &mut self.truths[index];
             if truth.recipe.is_none() {
                 (truth.recipe, truth.held) = (Some(recipe), held);
+                let (at, drift) = (truth.at, truth.drift);
+                self.truths[index].presence = self.presence(at, drift, recipe);
             }
         }
     }
@@ -280,7 +323,7 @@ impl Audit {
                 self.next_pulse = Some(pulse.0 + 1);
                 self.tally.pulses += 1;
                 // A belt that ran back brings a part in front of the ejector again.
-                if self.trigger != Trigger::Encoder
+                if !self.by_distance
                     && let Some(index) = self.position(part.0)
                     && std::mem::replace(&mut self.truths[index].fired, true)
                 {
@@ -312,7 +355,7 @@ impl Audit {
         self.mirror.left(outcome != Outcome::Pass);
         let Some(index) = self.position(id) else {
             // A free-running camera that lost frames stands in for them at the times at which they should have been.
-            if self.trigger != Trigger::FreeRun {
+            if !self.trigger.is_frame() {
                 self.broke(Violation::UnknownPart, at, format_args!("part {id} left and never came"));
             }
             return;
@@ -339,13 +382,15 @@ impl Audit {
         self.lost_credit += count.saturating_sub(known);
     }
 
-    /// The ejector acts from `since` until `until` (wired energise-to-pass: the gate is open). How many parts that removes.
-    pub(crate) fn effect(&mut self, since: u64, until: u64, trace: &mut Trace) -> usize {
+    /// An ejector acts from `since` until `until` (the first wired energise-to-pass: the gate is open). How many parts that
+    /// removes.
+    pub(crate) fn effect(&mut self, ejector: usize, since: u64, until: u64, trace: &mut Trace) -> usize {
         let mut hits = 0;
         for (index, truth) in self.truths.iter_mut().enumerate() {
-            let within = truth.presence.0 < until && since < truth.presence.1.max(truth.presence.0 + 1);
-            if within && !truth.hit {
-                truth.hit = true;
+            let Some(presence) = truth.presence[ejector] else { continue };
+            let within = presence.0 < until && since < presence.1.max(presence.0 + 1);
+            if within && !truth.hit[ejector] {
+                truth.hit[ejector] = true;
                 hits += 1;
                 let ordinal = self.base + index as u64;
                 trace.add(since, || Happening::Hit { ordinal });
@@ -354,11 +399,14 @@ impl Audit {
         hits
     }
 
-    pub(crate) fn is_removed(&self, hit: bool) -> bool {
-        match self.wiring {
-            Wiring::EnergiseToReject => hit,
-            Wiring::EnergiseToPass => !hit,
-        }
+    /// Whether what the ejectors did to a part takes it out.
+    fn is_removed(&self, hit: [bool; MAX_EJECTORS]) -> bool {
+        let [first, others @ ..] = hit;
+        let first = match self.wiring {
+            Wiring::EnergiseToReject => first,
+            Wiring::EnergiseToPass => !first,
+        };
+        first || others.contains(&true)
     }
 
     /// Whether every note was read or counted as lost.

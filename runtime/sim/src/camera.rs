@@ -5,6 +5,7 @@ use jidoka_line::{CameraLoss, Judgement, LineEvent, Micros, ModelDigest, RecipeI
 
 use crate::config::Trigger;
 use crate::fault::Fault;
+use crate::judging::Nature;
 use crate::trace::Happening;
 use crate::world::{Event, World};
 
@@ -116,7 +117,8 @@ impl World<'_> {
         let rejects = self.config.quorum().rejects;
         let delay = self.config.timing.delay.as_micros();
         for look in 0..frames {
-            let captured_at = self.now + self.config.exposure_us(look) + self.rng.up_to(300);
+            let after = self.config.exposure_us(look) + self.rng.up_to(self.config.exposure_jitter_us());
+            let captured_at = self.now + after;
             let stale = self.config.stale_after().as_micros();
             let mut frame = Frame {
                 ordinal,
@@ -185,22 +187,24 @@ impl World<'_> {
             return;
         }
         let Some(subject) = self.announce(sequence, stamp) else { return };
-        let bad = self.audit.has_defect(frame.ordinal) && frame.shows;
-        self.infer(&frame, sequence, subject, bad);
+        let nature = self.audit.nature(frame.ordinal);
+        let seen = if frame.shows { nature } else { Nature::Good };
+        self.infer(&frame, sequence, subject, seen);
         if frame.twice {
-            let bad = self.audit.has_defect(frame.ordinal);
-            self.infer(&frame, sequence, subject, bad);
+            self.infer(&frame, sequence, subject, nature);
         }
     }
 
     /// On a free-running camera: the parts that this frame stands for are triggered, and the last of them is its own.
     fn announce(&mut self, sequence: u32, stamp: u64) -> Option<Subject> {
-        if self.config.trigger != Trigger::FreeRun {
+        if !self.config.trigger.is_frame() {
             return Some(Subject::Frame);
         }
         let parts: Vec<Part> = self.free_run.on_frame(sequence, Micros::new(stamp)).collect();
         let twice = std::mem::take(&mut self.tell_twice);
-        for part in &parts {
+        // When a frame was lost that the machine triggered nobody knows: its part has no place, and its number is left out.
+        let known = if self.config.trigger == Trigger::Camera { parts.len().saturating_sub(1) } else { 0 };
+        for part in &parts[known..] {
             self.audit.numbered(part, self.now);
             self.send(LineEvent::Triggered(*part));
             if twice {
@@ -210,7 +214,7 @@ impl World<'_> {
         parts.last().map(|part| Subject::Part(*part))
     }
 
-    fn infer(&mut self, frame: &Frame, sequence: u32, subject: Subject, bad: bool) {
+    fn infer(&mut self, frame: &Frame, sequence: u32, subject: Subject, seen: Nature) {
         let usual = self.config.inference.as_micros();
         let took = match frame.damage {
             Damage::None => usual + self.rng.up_to(usual / 4) + frame.extra_us,
@@ -218,12 +222,12 @@ impl World<'_> {
         };
         let done = self.now.max(self.camera.busy_until) + took;
         self.camera.busy_until = done;
-        let score = Score(if bad { 0.9 } else { 0.1 });
+        let recipe = self.judged_by(frame.ordinal);
         let (judgement, why, score) = match frame.damage != Damage::None {
             true => (Judgement::Missed, Why::BadFrame, Score(f32::NAN)),
             false => {
-                let (judgement, why) = self.policy.judge(score, None);
-                (judgement, why, score)
+                let judge = usize::from(recipe - 1).min(self.judges.len() - 1);
+                self.judges[judge].judge(seen, frame.ordinal)
             }
         };
         let verdict = Verdict {
@@ -233,11 +237,18 @@ impl World<'_> {
             score,
             sequence,
             model: ModelDigest::default(),
-            recipe: RecipeId(self.camera.recipe.max(1)),
+            recipe: RecipeId(recipe),
             captured_at: Micros::new(frame.captured_at.saturating_add_signed(frame.stamp_error)),
             decided_at: Micros::new(done),
         };
         self.at(done, Event::Inferred(Inferred { ordinal: frame.ordinal, verdict }));
+    }
+
+    /// The recipe by which a frame is judged: a station looks up which its part was triggered under.
+    fn judged_by(&mut self, ordinal: u64) -> u16 {
+        let in_use = self.camera.recipe.max(1);
+        let looks_up = self.config.station.is_some() && !self.config.trigger.is_frame();
+        if looks_up { self.audit.recipe_of(ordinal).unwrap_or(in_use) } else { in_use }
     }
 
     pub(crate) fn inferred(&mut self, inferred: Inferred) {
@@ -252,7 +263,7 @@ impl World<'_> {
     }
 
     pub(crate) fn change_recipe(&mut self) {
-        let number = 3 - self.camera.recipe.max(1);
+        let number = self.camera.recipe.max(1) % self.config.recipes() + 1;
         self.send(LineEvent::Recipe(self.config.recipe(number, self.slot)));
         self.camera.recipe = number;
     }

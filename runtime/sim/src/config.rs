@@ -8,6 +8,7 @@ use jidoka_line::{
 };
 
 use crate::fault::Fault;
+use crate::station::{Placed, Station};
 
 /// How parts become known.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -18,10 +19,26 @@ pub enum Trigger {
     Sensor,
     /// The belt's encoder, at a fixed distance; parts are tracked by it too.
     Encoder,
+    /// Every frame of a camera that the machine triggers: when a lost one was taken nobody knows.
+    Camera,
+    /// A command of the machine's.
+    Software,
 }
 
-/// How fast the simulated belt runs at most; distances are those of the timing at this speed.
-pub(crate) const FASTEST_UM_PER_S: u64 = 500_000;
+impl Trigger {
+    /// Whether every frame is a part.
+    pub(crate) const fn is_frame(self) -> bool {
+        matches!(self, Trigger::FreeRun | Trigger::Camera)
+    }
+
+    /// Whether a part is known by an edge at the camera, that of a sensor or of a command.
+    pub(crate) const fn is_edge(self) -> bool {
+        matches!(self, Trigger::Sensor | Trigger::Software)
+    }
+}
+
+/// How fast the simulated belt runs at most, where the station does not say; distances are those of the timing at this speed.
+const FASTEST_UM_PER_S: u64 = 500_000;
 
 /// A line to simulate.
 #[derive(Clone, Debug)]
@@ -51,6 +68,8 @@ pub struct SimConfig {
     pub deadlines: Option<Deadlines>,
     /// How many parts a shift has at most; each shift begins with an empty belt and ends by a stop, a crash or by running out.
     pub shift_parts: u32,
+    /// A station's own line; `None`: one that suits the timing.
+    pub station: Option<Box<Station>>,
 }
 
 impl SimConfig {
@@ -79,6 +98,7 @@ impl SimConfig {
             stale_after: None,
             deadlines: None,
             shift_parts: 6_000,
+            station: None,
         }
     }
 
@@ -92,9 +112,9 @@ impl SimConfig {
     /// # Errors
     /// Everything that is wrong with the timing.
     pub fn check(&self) -> Result<Slot, Box<TimingErrors>> {
-        match self.trigger {
-            Trigger::Encoder => self.placing().check(),
-            _ => RejectTiming { confirm_within: self.confirm_within(), ..self.timing }.check(),
+        match self.by_distance() {
+            true => self.placing().check(),
+            false => RejectTiming { confirm_within: self.confirm_within(), ..self.timing }.check(),
         }
         .map_err(Box::new)
     }
@@ -104,8 +124,17 @@ impl SimConfig {
         self.timing.confirm_within.filter(|_| self.wiring == Wiring::EnergiseToReject)
     }
 
-    /// The timing as distances, on a belt at its fastest.
+    pub(crate) fn fastest_um_per_s(&self) -> u64 {
+        let encoder = self.station.as_ref().and_then(|station| station.encoder);
+        encoder.map_or(FASTEST_UM_PER_S, |encoder| encoder.fastest_um_per_s.max(1))
+    }
+
+    /// The timing as distances: the station's own, or what the belt covers at its fastest.
     pub(crate) fn placing(&self) -> RejectPlacing {
+        let own = self.station.as_ref().and_then(|station| station.products.first()?.ejectors[0]);
+        if let Some(Placed::Distance(placing)) = own {
+            return placing;
+        }
         let timing = &self.timing;
         let um = |span: Span| span.as_micros() * FASTEST_UM_PER_S / 1_000_000;
         RejectPlacing {
@@ -125,7 +154,7 @@ impl SimConfig {
 
     /// Every frame of a free-running camera is a part of its own.
     pub(crate) fn quorum(&self) -> Quorum {
-        if self.trigger == Trigger::FreeRun { Quorum::default() } else { self.quorum }
+        if self.trigger.is_frame() { Quorum::default() } else { self.quorum }
     }
 
     pub(crate) fn pitch_us(&self) -> u64 {
@@ -133,22 +162,39 @@ impl SimConfig {
     }
 
     pub(crate) fn stale_after(&self) -> Span {
-        self.stale_after.unwrap_or(Span::from_micros(self.timing.delay.as_micros() * 3 / 4))
+        let own = self.station.as_ref().map(|station| station.line.stale_after);
+        self.stale_after.or(own).unwrap_or(Span::from_micros(self.timing.delay.as_micros() * 3 / 4))
     }
 
-    /// From the trigger to the exposure of frame `index` of a part.
+    /// From the trigger to the timestamp of frame `index` of a part; on a station that is tracked by encoder, from the moment at
+    /// which the part is before the camera.
     pub(crate) fn exposure_us(&self, index: u8) -> u64 {
-        match self.trigger {
-            Trigger::FreeRun => 0,
-            Trigger::Sensor | Trigger::Encoder => 5_000 + 4_000 * u64::from(index),
+        if self.trigger.is_frame() {
+            return 0;
         }
+        let Some(station) = &self.station else { return 5_000 + 4_000 * u64::from(index) };
+        let exposed_us = if self.by_distance() { 0 } else { station.exposed_after };
+        // All frames of a part within what is believed of their times.
+        let room_us = station.line.matching.tolerance.as_micros() / 2;
+        let step_us = room_us / u64::from(self.quorum().frames.max(2) - 1);
+        exposed_us + station.stamped_after.as_micros() + step_us * u64::from(index)
+    }
+
+    /// By how much the moment of an exposure varies.
+    pub(crate) fn exposure_jitter_us(&self) -> u64 {
+        let own = self.station.as_ref().map(|station| station.line.matching.tolerance.as_micros() / 4);
+        own.unwrap_or(300).min(300)
     }
 
     pub(crate) fn recipe(&self, number: u16, slot: Slot) -> Recipe {
-        Recipe::new(RecipeId(number), slot)
+        let own = self.station.as_ref().and_then(|station| station.products.get(usize::from(number.max(1)) - 1));
+        own.map_or(Recipe::new(RecipeId(number), slot), |product| product.recipe)
     }
 
     pub(crate) fn line(&self, slot: Slot) -> LineConfig {
+        if let Some(station) = &self.station {
+            return station.line.clone();
+        }
         let free_running = self.trigger == Trigger::FreeRun;
         let last = self.quorum().frames.max(1) - 1;
         let middle = (self.exposure_us(0) + self.exposure_us(last)) / 2;
@@ -172,7 +218,8 @@ impl SimConfig {
     }
 
     pub(crate) fn deadlines(&self) -> Deadlines {
-        self.deadlines.unwrap_or(Deadlines {
+        let own = self.station.as_ref().map(|station| station.line.deadlines);
+        self.deadlines.or(own).unwrap_or(Deadlines {
             frame: Span::from_micros(6 * self.pitch_us()),
             inference: self.inference * 12,
             actuation: Span::from_millis(30),
@@ -182,6 +229,10 @@ impl SimConfig {
     }
 
     pub(crate) fn sensor(&self) -> SensorLimits {
+        if let Some(station) = &self.station {
+            let debounce = if self.trigger == Trigger::Software { Span::ZERO } else { station.sensor.debounce };
+            return SensorLimits { debounce, ..station.sensor };
+        }
         let length = self.part_length_us();
         SensorLimits {
             debounce: Span::from_micros(500),
@@ -191,25 +242,20 @@ impl SimConfig {
         }
     }
 
-    /// How long a part keeps the sensor active: its length where given, otherwise a third of the pitch.
+    /// How long a part keeps the sensor active: its length where given, otherwise a third of the pitch; in any case long enough
+    /// for the sensor's debounce.
     pub(crate) fn part_length_us(&self) -> u64 {
+        let own = self.station.as_ref().map_or(0, |station| 3 * station.sensor.debounce.as_micros());
         match self.timing.length.as_micros() {
-            0 => (self.pitch_us() / 3).min(self.timing.pulse.as_micros()),
-            length => length,
+            0 => (self.pitch_us() / 3).min(self.timing.pulse.as_micros()).max(own),
+            length => length.max(own),
         }
     }
 
-    /// Whether a fault can happen here, and can be met.
-    pub(crate) fn can_meet(&self, fault: Fault) -> bool {
-        let sensor = self.trigger == Trigger::Sensor;
-        match fault {
-            Fault::SensorBounce | Fault::DoublePart | Fault::TouchingParts | Fault::SplitPart => sensor,
-            // There the loop thread numbers the parts and tells the line of them.
-            Fault::DuplicateTrigger => self.trigger == Trigger::FreeRun,
-            Fault::EncoderSlip | Fault::EncoderReversal => self.trigger == Trigger::Encoder,
-            Fault::SecondLook => self.quorum().frames == 1 && self.trigger != Trigger::FreeRun,
-            Fault::EjectorStuck => self.confirm_within().is_some(),
-            _ => true,
-        }
+    /// The least from the beginning of a part to that of another that the sensor tells from it.
+    pub(crate) fn nearest_us(&self) -> u64 {
+        let sensor = self.sensor();
+        let debounce = sensor.debounce.as_micros();
+        (self.part_length_us() + 3 * debounce).max(sensor.hold_off.as_micros() + 2 * debounce)
     }
 }

@@ -22,6 +22,8 @@ const HEIGHT: f64 = 390.0;
 const GOOD: &str = "#2a7f62";
 const BAD: &str = "#c8382e";
 const MISSED: &str = "#b8860b";
+/// A pulse's colour, by ejector.
+const EJECTORS: [&str; 3] = [BAD, MISSED, "#3b6ea8"];
 const INK: &str = "#333";
 
 /// How much one strip shows; more, and parts a tenth of a second apart run into each other.
@@ -55,7 +57,7 @@ fn draw_strip(happenings: &[(u64, Happening)], timing: &RejectTiming, from: f64,
     let mut picture = Picture { from_us, until_us, scale, svg: String::new() };
     picture.frame(from, seconds);
     let mut bad: HashMap<u64, bool> = HashMap::new();
-    let mut pulse_since = None;
+    let mut pulse_since = HashMap::new();
     for (at, happening) in happenings {
         let at = *at as f64;
         match happening {
@@ -68,10 +70,12 @@ fn draw_strip(happenings: &[(u64, Happening)], timing: &RejectTiming, from: f64,
                 picture.tick(at, ROWS[1].1, colour);
             }
             Happening::Verdict { pass, .. } => picture.tick(at, ROWS[2].1, if *pass { GOOD } else { BAD }),
-            Happening::Pulse { on: true } => pulse_since = Some(at),
-            Happening::Pulse { on: false } => {
-                if let Some(since) = pulse_since.take() {
-                    picture.bar(since, at, ROWS[4].1, BAD, 1.0);
+            Happening::Pulse { ejector, on: true } => {
+                pulse_since.insert(*ejector, at);
+            }
+            Happening::Pulse { ejector, on: false } => {
+                if let Some(since) = pulse_since.remove(ejector) {
+                    picture.bar(since, at, ROWS[4].1, EJECTORS[*ejector % EJECTORS.len()], 1.0);
                 }
             }
             Happening::Left { departure } => {

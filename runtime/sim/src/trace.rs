@@ -26,8 +26,10 @@ pub enum Happening {
         /// Whether it was good.
         pass: bool,
     },
-    /// The ejector's pin changed.
+    /// An ejector's pin changed.
     Pulse {
+        /// Of which ejector; 0 is the reject ejector.
+        ejector: usize,
         /// To this.
         on: bool,
     },
@@ -88,7 +90,7 @@ fn tell(at: u64, happening: &Happening) -> String {
         Happening::Verdict { ordinal, pass } => {
             format!("verdict on #{ordinal}: {}", if *pass { "pass" } else { "reject" })
         }
-        Happening::Pulse { on } => format!("ejector pin {}", if *on { "on" } else { "off" }),
+        Happening::Pulse { ejector, on } => format!("pin of ejector {ejector} {}", if *on { "on" } else { "off" }),
         Happening::Hit { ordinal } => format!("ejector acts on #{ordinal}"),
         Happening::Left { departure } => {
             let how = match departure.outcome {

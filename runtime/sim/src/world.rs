@@ -5,15 +5,16 @@ use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
 use std::rc::Rc;
 
-use jidoka_line::policy::{Limits, Policy};
+use jidoka_line::golden::Golden;
 use jidoka_line::sensor::{Edge, FreeRun, Sensor};
-use jidoka_line::{EventQueue, Line, Matching, Micrometres, Micros, Outbox, PartId, Slot, Span, Wiring};
+use jidoka_line::{EventQueue, Line, MAX_EJECTORS, Matching, Micrometres, Micros, Outbox, PartId, Signal, Slot, Span};
 
 use crate::audit::Audit;
 use crate::belt::Belt;
 use crate::camera::{Camera, Frame, Inferred};
 use crate::config::{SimConfig, Trigger};
 use crate::fault::Fault;
+use crate::judging::{Judging, Nature};
 use crate::pins::{Board, Pin, wire};
 use crate::reader::Reader;
 use crate::rng::Rng;
@@ -47,6 +48,8 @@ pub(crate) enum Event {
     Starve,
     /// The encoder is read.
     Tick,
+    /// A person acknowledges the alarms.
+    Acknowledge,
     /// The loop thread looks into its outbox.
     Flush,
     /// The loop thread finds that the camera is away.
@@ -118,7 +121,8 @@ pub(crate) struct World<'a> {
     pub(crate) edges: VecDeque<Edge>,
     pub(crate) confirms: u32,
     pub(crate) free_run: FreeRun,
-    pub(crate) policy: Policy,
+    /// One a recipe.
+    pub(crate) judges: Vec<Judging>,
     pub(crate) camera: Camera,
     pub(crate) matching: Matching,
     /// When the actuator thread wakes next.
@@ -128,9 +132,11 @@ pub(crate) struct World<'a> {
     pub(crate) queue_full_until: u64,
     pub(crate) stuck_until: u64,
     pub(crate) tell_twice: bool,
+    /// Golden samples since the line was Ready last.
+    samples_laid: usize,
     /// How much later than usual the next part comes.
     extra_gap: u64,
-    pub(crate) pulse_since: Option<u64>,
+    pub(crate) pulse_since: [Option<u64>; MAX_EJECTORS],
     pub(crate) recipe: u16,
     pub(crate) audit: Audit,
     pub(crate) trace: Trace,
@@ -150,10 +156,9 @@ impl<'a> World<'a> {
         let mut audit = Audit::new(config);
         let line = Line::new(config.line(plan.slot), wire(&board));
         audit.before_start(&board);
-        let faults = config.faults.iter().copied().filter(|fault| config.can_meet(*fault)).collect();
-        let interval = Span::from_micros(config.pitch_us() * 5 / 4);
-        let policy =
-            Policy::new(Limits::threshold(0.5)).unwrap_or_else(|error| unreachable!("a half is a limit: {error}"));
+        let faults = config.faults.iter().copied().filter(|fault| config.unmet(*fault).is_none()).collect();
+        // The product goes by the driver's numbers alone.
+        let interval = config.station.as_ref().map_or(Span::from_micros(config.pitch_us() * 5 / 4), |_| Span::MAX);
         let mut world = World {
             config,
             slot: plan.slot,
@@ -169,7 +174,7 @@ impl<'a> World<'a> {
             edges: VecDeque::new(),
             confirms: 0,
             free_run: FreeRun::new(PartId(0), interval),
-            policy,
+            judges: Judging::of_all(config),
             camera: Camera::default(),
             matching: config.line(plan.slot).matching,
             wake: None,
@@ -178,13 +183,14 @@ impl<'a> World<'a> {
             queue_full_until: 0,
             stuck_until: 0,
             tell_twice: false,
+            samples_laid: 0,
             extra_gap: 0,
-            pulse_since: None,
+            pulse_since: [None; MAX_EJECTORS],
             recipe: 1,
             audit,
             trace,
             parts_left: plan.parts,
-            belt: (config.trigger == Trigger::Encoder).then(|| Belt::new(config, 1_000_000)),
+            belt: (config.trigger == Trigger::Encoder || config.by_distance()).then(|| Belt::new(config, 1_000_000)),
             scribe: Reader::new(NOTES_KEPT),
             gateway: Reader::new(NOTES_KEPT),
             end: End::NotYet,
@@ -246,7 +252,10 @@ impl<'a> World<'a> {
     fn happen(&mut self, event: Event) {
         match event {
             Event::Arrival => self.arrive(),
-            Event::Edge(edge) => {
+            Event::Edge(mut edge) => {
+                if let Some(belt) = &self.belt {
+                    edge.position = belt.reading().0;
+                }
                 self.edges.push_back(edge);
                 self.ring();
             }
@@ -261,6 +270,7 @@ impl<'a> World<'a> {
                 self.wake = self.wake.map(|wake| wake.max(self.starved_until));
             }
             Event::Tick => self.tick(),
+            Event::Acknowledge => self.acknowledge(),
             Event::Flush => self.flush(),
             Event::CameraGone => self.camera_gone(),
             Event::CameraBack => self.camera_back(),
@@ -270,7 +280,7 @@ impl<'a> World<'a> {
 
     /// Where the axis truly is: the time, or the belt.
     pub(crate) fn place(&self) -> u64 {
-        self.belt.as_ref().map_or(self.now, Belt::place)
+        self.belt.as_ref().filter(|_| self.config.by_distance()).map_or(self.now, Belt::place)
     }
 
     /// Wakes the actuator thread.
@@ -282,7 +292,7 @@ impl<'a> World<'a> {
 
     /// A part reaches the camera, with whatever goes wrong with it.
     fn arrive(&mut self) {
-        if self.parts_left == 0 {
+        if self.parts_left == 0 || self.line_is_stopped() {
             return;
         }
         self.parts_left -= 1;
@@ -296,8 +306,8 @@ impl<'a> World<'a> {
             self.fault(fault);
         }
         let gap = match self.config.trigger {
-            Trigger::FreeRun => pitch * 5 / 4,
-            Trigger::Sensor | Trigger::Encoder => self.extra_gap + pitch + self.rng.up_to(pitch / 2),
+            Trigger::FreeRun | Trigger::Camera => pitch * 5 / 4,
+            _ => self.extra_gap + pitch + self.rng.up_to(pitch / 2),
         };
         self.extra_gap = 0;
         self.later(gap, Event::Arrival);
@@ -306,6 +316,16 @@ impl<'a> World<'a> {
             let reach = self.config.timing.delay.as_micros() + self.config.timing.pulse.as_micros() + 2_000_000;
             self.later(reach, Event::Audit);
         }
+    }
+
+    /// The PLC feeds nothing while the station asks it to stop the line; a person comes, looks, and acknowledges.
+    fn line_is_stopped(&mut self) -> bool {
+        if !self.board.has(Signal::LineStop) {
+            return false;
+        }
+        self.later(5_000_000, Event::Acknowledge);
+        self.later(6_000_000, Event::Arrival);
+        true
     }
 
     pub(crate) fn choose_fault(&mut self) -> Option<Fault> {
@@ -323,7 +343,7 @@ impl<'a> World<'a> {
     fn part(&mut self, fault: Option<Fault>) {
         let ordinal = self.known(self.now, fault);
         let length = self.config.part_length_us();
-        if self.config.trigger == Trigger::Sensor {
+        if self.config.trigger.is_edge() {
             self.sense(length, fault);
         }
         if fault == Some(Fault::TouchingParts) {
@@ -337,32 +357,37 @@ impl<'a> World<'a> {
 
     /// Tells the audit of a part that is at the camera at `at`.
     pub(crate) fn known(&mut self, at: u64, fault: Option<Fault>) -> u64 {
-        let timing = self.config.timing;
-        let placing = self.config.placing();
-        let (delay, pulse, length, drift) = match self.config.trigger {
+        let drift = match self.config.reach(self.recipe, 0) {
             // The encoder's slip is the belt's.
-            Trigger::Encoder => (placing.delay_um, placing.pulse_um, placing.length_um, 0),
-            _ => {
-                let drift = self.rng.around(timing.drift().as_micros());
-                (timing.delay.as_micros(), timing.pulse.as_micros(), timing.length.as_micros(), drift)
-            }
-        };
-        let centre = (at + delay + pulse / 2).saturating_add_signed(drift);
-        let half = match self.config.wiring {
-            Wiring::EnergiseToReject => pulse.max(length) / 2,
-            // The gate has to be open when the part's middle is there.
-            Wiring::EnergiseToPass => 0,
+            Some(reach) if !self.config.by_distance() => self.rng.around(reach.drift),
+            _ => 0,
         };
         let hidden = fault == Some(Fault::SecondLook);
-        let bad = hidden || self.rng.chance(self.config.bad_permille);
-        let ordinal = self.audit.part(at, (centre - half, centre + half), bad, hidden);
-        let seen_at = if self.belt.is_some() { self.now } else { at };
-        self.trace.add(seen_at, || Happening::Part { ordinal, bad });
+        let nature = match self.sample_due() {
+            Some(Golden::Good) => Nature::Good,
+            Some(Golden::Bad) => Nature::Bad,
+            None if hidden || self.rng.chance(self.config.bad_permille) => Nature::Bad,
+            None => self.judges[0].nature_of_good(&mut self.rng),
+        };
+        let ordinal = self.audit.part(at, drift, self.recipe, nature, hidden);
+        let seen_at = if self.config.by_distance() { self.now } else { at };
+        self.trace.add(seen_at, || Happening::Part { ordinal, bad: nature != Nature::Good });
         ordinal
     }
 
+    /// Until the line is Ready, somebody lays its golden samples on the belt, in their order and again.
+    fn sample_due(&mut self) -> Option<Golden> {
+        let samples = &self.config.station.as_ref()?.line.golden.as_ref()?.samples;
+        if self.board.has(Signal::Ready) {
+            self.samples_laid = 0;
+            return None;
+        }
+        self.samples_laid += 1;
+        samples.get((self.samples_laid - 1) % samples.len().max(1)).copied()
+    }
+
     /// The sensor's edges of a part `length` microseconds long.
-    fn sense(&mut self, length: u64, fault: Option<Fault>) {
+    pub(crate) fn sense(&mut self, length: u64, fault: Option<Fault>) {
         let length = if fault == Some(Fault::TouchingParts) { 2 * length } else { length };
         let mut edges = vec![0];
         match fault {
@@ -381,6 +406,9 @@ impl<'a> World<'a> {
                 edges.extend([hole, hole + self.rng.between(100, length / 8), length]);
             }
             _ => edges.push(length),
+        }
+        if self.belt.is_some() {
+            return self.sense_by_place(&edges, fault);
         }
         for (index, after) in edges.into_iter().enumerate() {
             let at = Micros::new(self.now + after);
@@ -424,7 +452,7 @@ impl<'a> World<'a> {
 
     /// Another part behind the one that just came, so near that the ejector may not be able to tell them apart.
     fn too_close(&mut self) {
-        let least = self.config.part_length_us() + 1_500;
+        let least = self.config.nearest_us();
         let near = self.rng.between(least, least.max(self.config.pitch_us() * 9 / 10));
         let now = self.now;
         self.now = now + near;

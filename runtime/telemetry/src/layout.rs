@@ -24,7 +24,7 @@ use memmap2::{MmapOptions, MmapRaw};
 use zerocopy::{FromBytes, Immutable, IntoBytes};
 
 /// The layout's version. Readers refuse any other.
-pub const VERSION: u32 = 3;
+pub const VERSION: u32 = 4;
 
 pub(crate) const MAGIC: u64 = u64::from_le_bytes(*b"JIDOKAtl");
 pub(crate) const HEADER_WORDS: usize = 512;

@@ -16,6 +16,7 @@
 //! Architecture invariant: a reader gets a record whole or not at all, whatever the writer does meanwhile.
 //! Held by `ring::tests::readers_never_see_a_torn_record`.
 
+mod camera;
 mod clock;
 mod error;
 mod layout;
@@ -23,12 +24,12 @@ mod place;
 mod records;
 mod ring;
 
+pub use camera::{CameraRecord, CameraState};
 pub use clock::{monotonic_us, unix_us};
 pub use error::Error;
 pub use layout::VERSION;
 pub use place::{default_dir, ring_path, stations};
 pub use records::{
-    CameraRecord, CameraState, EventKind, EventRecord, MAX_VIEWS, Name, Record, STAGES, StageTimes, State, Status,
-    Verdict, VerdictRecord,
+    EventKind, EventRecord, MAX_VIEWS, Name, Record, STAGES, StageTimes, State, Status, Verdict, VerdictRecord,
 };
 pub use ring::{Next, Reader, Writer};

@@ -15,7 +15,7 @@
 
 mod device;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -134,6 +134,15 @@ impl Watchdog {
         Ok(Watchdog { progress: Progress::default(), seen: 0, device, systemd })
     }
 
+    /// A watchdog that bites nobody: a plain file, to which a byte is added with each meal. For tests of whoever feeds it.
+    ///
+    /// # Errors
+    /// Where the file cannot be made.
+    pub fn recording(path: &Path, timeout: Duration) -> std::io::Result<Self> {
+        let device = Device::recording(path, timeout)?;
+        Ok(Watchdog { progress: Progress::default(), seen: 0, device: Some(device), systemd: None })
+    }
+
     /// The handle for the loop.
     pub fn progress(&self) -> Progress {
         self.progress.clone()
@@ -195,8 +204,7 @@ mod tests {
     /// A watchdog on a plain file, which records what it is fed.
     fn fake(dir: &tempfile::TempDir) -> (Watchdog, PathBuf) {
         let path = dir.path().join("watchdog");
-        let device = Device::recording(&path, Duration::from_secs(6));
-        (Watchdog { progress: Progress::default(), seen: 0, device: Some(device), systemd: None }, path)
+        (Watchdog::recording(&path, Duration::from_secs(6)).expect("a test's own directory"), path)
     }
 
     #[test]

@@ -31,9 +31,9 @@ use crate::stats::Times;
 
 /// From the trigger to the window, short so that a thousand parts take seconds.
 const DELAY: Span = Span::from_millis(4);
-/// From part to part.
-const PITCH: Duration = Duration::from_millis(8);
-/// The pin's wait for its edge, at most.
+/// From the end of a window to the next part.
+const REST: Duration = Duration::from_millis(7);
+/// The pin's wait for its edge beyond the window's end, at most.
 const PATIENCE: Duration = Duration::from_millis(500);
 
 /// Which pins, how often, how urgent.
@@ -42,16 +42,26 @@ pub struct Plan<'a> {
     pub lines: &'a [String],
     /// How many parts.
     pub parts: u32,
+    /// How long the ejector acts: an edge that is later than this never comes.
+    pub pulse: Duration,
     /// `SCHED_FIFO` priority of the actuator.
     pub priority: Option<u8>,
     /// JSON instead of a table.
     pub json: bool,
 }
 
-/// A pin that remembers when it was last switched on.
+/// When a pin was last switched on and off, in nanoseconds.
+#[derive(Default)]
+struct Stamps {
+    on_at_ns: AtomicU64,
+    off_at_ns: AtomicU64,
+}
+
+/// A pin that remembers when it was last switched.
 struct Stamped {
     pin: Output,
-    on_at_ns: Arc<AtomicU64>,
+    stamps: Arc<Stamps>,
+    is_on: bool,
 }
 
 impl ErrorType for Stamped {
@@ -60,12 +70,18 @@ impl ErrorType for Stamped {
 
 impl OutputPin for Stamped {
     fn set_low(&mut self) -> Result<(), PinError> {
-        self.pin.set(PinState::Low)
+        self.pin.set(PinState::Low)?;
+        if std::mem::take(&mut self.is_on) {
+            self.stamps.off_at_ns.store(clock::now().as_nanos() as u64, Ordering::Release);
+        }
+        Ok(())
     }
 
     fn set_high(&mut self) -> Result<(), PinError> {
         self.pin.set(PinState::High)?;
-        self.on_at_ns.store(clock::now().as_nanos() as u64, Ordering::Release);
+        if !std::mem::replace(&mut self.is_on, true) {
+            self.stamps.on_at_ns.store(clock::now().as_nanos() as u64, Ordering::Release);
+        }
         Ok(())
     }
 }
@@ -83,10 +99,11 @@ pub fn run(plan: &Plan<'_>) -> Result<(), Error> {
     let addresses: Vec<&str> =
         if plan.lines.is_empty() { names.to_vec() } else { plan.lines.iter().map(String::as_str).take(2).collect() };
     let specs: Vec<OutputSpec> = addresses.iter().map(|address| OutputSpec::new(address)).collect();
-    let stamps = [Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0))];
+    let stamps = [Arc::<Stamps>::default(), Arc::default()];
     let mut outputs = Outputs::new();
     for ((signal, pin), stamp) in [Signal::Fail, Signal::Reject].into_iter().zip(gpio.outputs(&specs)?).zip(&stamps) {
-        outputs = outputs.wire(signal, Wire::new(Stamped { pin, on_at_ns: Arc::clone(stamp) }, Polarity::ActiveHigh));
+        let pin = Stamped { pin, stamps: Arc::clone(stamp), is_on: false };
+        outputs = outputs.wire(signal, Wire::new(pin, Polarity::ActiveHigh));
     }
     let measured = measure(plan, outputs, &stamps, addresses.len() > 1)?;
     say(plan, &where_to, &measured);
@@ -96,19 +113,41 @@ pub fn run(plan: &Plan<'_>) -> Result<(), Error> {
 /// What was found.
 struct Measured {
     verdict: Times,
-    edge: Times,
+    on: Times,
+    off: Times,
     allocations: u64,
     priority: String,
-    late: u32,
+    /// Answers to verdicts that did not come.
+    unanswered: u32,
+    /// Edges that would have been later than the window was long, so that the line did not make them. They count in `on` as the
+    /// window's length, which they were late by at least.
+    censored: u32,
+}
+
+impl Measured {
+    /// Waits for a pulse whose window opens at `planned`, and adds by how much its edges were late.
+    fn add_pulse(&mut self, stamps: &Stamps, planned: Duration, pulse: Duration) {
+        let ends = planned + pulse;
+        let Some(on_at) = wait(&stamps.on_at_ns, planned, ends + PATIENCE) else {
+            self.censored += 1;
+            self.on.add(pulse);
+            return;
+        };
+        self.on.add(on_at - planned);
+        if let Some(off_at) = wait(&stamps.off_at_ns, ends, ends + PATIENCE) {
+            self.off.add(off_at - ends);
+        }
+    }
 }
 
 fn measure(
     plan: &Plan<'_>,
     outputs: Outputs<Stamped>,
-    stamps: &[Arc<AtomicU64>; 2],
+    stamps: &[Arc<Stamps>; 2],
     with_edge: bool,
 ) -> Result<Measured, Error> {
-    let timing = RejectTiming::new(DELAY, Span::from_millis(1), Span::from_duration(PITCH * 9 / 10));
+    let pitch = plan.pulse + REST;
+    let timing = RejectTiming::new(DELAY, Span::from_duration(plan.pulse), Span::from_duration(plan.pulse + REST / 2));
     let slot = timing.check().map_err(|errors| Error::Usage(format!("the bench's timing: {errors}")))?;
     let config = LineConfig { result_hold: Span::from_millis(2), ..LineConfig::new(Recipe::new(RecipeId(1), slot)) };
     let bell = Arc::new(Bell::new().map_err(|error| Error::System { action: "make an eventfd", error })?);
@@ -139,27 +178,26 @@ fn measure(
             priority
         });
         let spawned = spawned.map_err(|error| Error::System { action: "start a thread", error })?;
+        let (verdicts, on, off) = (Times::new(), Times::new(), Times::new());
+        let priority = String::new();
         let mut measured =
-            Measured { verdict: Times::new(), edge: Times::new(), allocations: 0, priority: String::new(), late: 0 };
-        let mut next = clock::now() + PITCH;
+            Measured { verdict: verdicts, on, off, allocations: 0, priority, unanswered: 0, censored: 0 };
+        let mut next = clock::now() + pitch;
         for number in 1..=u64::from(plan.parts) {
             sleep_until(next);
-            let begun = clock::now();
-            next = begun + PITCH;
+            // In the whole microseconds that the line counts in.
+            let begun = Duration::from_micros(clock::now().as_micros() as u64);
+            next = begun + DELAY.as_duration() + pitch;
             let part = Part::new(PartId(number), Micros::from_duration(begun));
             let handed = clock::now();
             let _ = events_in.enqueue(LineEvent::Judged(verdict(part)));
             bell.ring();
-            match wait(&stamps[0], handed) {
+            match wait(&stamps[0].on_at_ns, handed, handed + PATIENCE) {
                 Some(on_at) => measured.verdict.add(on_at - handed),
-                None => measured.late += 1,
+                None => measured.unanswered += 1,
             }
             if with_edge {
-                let planned = begun + DELAY.as_duration();
-                match wait(&stamps[1], begun) {
-                    Some(on_at) => measured.edge.add(on_at.saturating_sub(planned)),
-                    None => measured.late += 1,
-                }
+                measured.add_pulse(&stamps[1], begun + DELAY.as_duration(), plan.pulse);
             }
             while notes_out.dequeue().is_some() {}
         }
@@ -184,15 +222,14 @@ fn verdict(part: Part) -> Verdict {
     }
 }
 
-/// When the pin went on after `since`.
-fn wait(stamp: &AtomicU64, since: Duration) -> Option<Duration> {
-    let deadline = since + PATIENCE;
+/// When the pin changed after `since`; `None` where it has not by `until`.
+fn wait(stamp_ns: &AtomicU64, since: Duration, until: Duration) -> Option<Duration> {
     loop {
-        let on_at = Duration::from_nanos(stamp.load(Ordering::Acquire));
-        if on_at >= since {
-            return Some(on_at);
+        let at = Duration::from_nanos(stamp_ns.load(Ordering::Acquire));
+        if at >= since {
+            return Some(at);
         }
-        if clock::now() > deadline {
+        if clock::now() > until {
             return None;
         }
         // Sleeping, not spinning: on a machine with one core the actuator needs it.
@@ -208,12 +245,18 @@ fn sleep_until(at: Duration) {
 }
 
 fn say(plan: &Plan<'_>, where_to: &str, measured: &Measured) {
-    let rows = [("verdict to pin", &measured.verdict), ("planned edge to pin", &measured.edge)];
+    let rows = [
+        ("verdict to pin", &measured.verdict),
+        ("planned edge to pin on", &measured.on),
+        ("planned edge to pin off", &measured.off),
+    ];
+    let pulse_ms = plan.pulse.as_millis() as u64;
     if plan.json {
         ui::say_json(&json!({
             "pins": where_to, "parts": plan.parts, "real_time": measured.priority,
-            "verdict_to_pin": measured.verdict.summary(), "edge_to_pin": measured.edge.summary(),
-            "allocations": measured.allocations, "unanswered": measured.late,
+            "verdict_to_pin": measured.verdict.summary(), "edge_to_pin": measured.on.summary(),
+            "edge_to_pin_off": measured.off.summary(), "pulse_ms": pulse_ms, "censored": measured.censored,
+            "allocations": measured.allocations, "unanswered": measured.unanswered,
         }));
         return;
     }
@@ -226,7 +269,13 @@ fn say(plan: &Plan<'_>, where_to: &str, measured: &Measured) {
     }
     ui::say(table.render().trim_end());
     ui::say(format!(
-        "\n  {} parts on {where_to}; real-time: {}; {} allocations in the actuator; {} without an edge",
-        plan.parts, measured.priority, measured.allocations, measured.late
+        "\n  {} parts on {where_to}; real-time: {}; {} allocations in the actuator; {} verdicts without an answer",
+        plan.parts, measured.priority, measured.allocations, measured.unanswered
     ));
+    if measured.censored > 0 {
+        ui::say(format!(
+            "  {} edges were over {pulse_ms} ms late and not made; they count as {pulse_ms} ms. Measure again with a longer --pulse-ms",
+            measured.censored
+        ));
+    }
 }

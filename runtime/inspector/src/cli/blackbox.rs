@@ -68,7 +68,9 @@ fn describe(entry: &Entry) -> (&'static str, String) {
     match entry.kind {
         Kind::Start => ("start", format!("process {}", entry.value)),
         Kind::PulseOn => ("pulse_on", format!("ejector {}, part {}, {} late", entry.detail, entry.value, entry.extra)),
-        Kind::PulseOff => ("pulse_off", format!("ejector {}, pulse {}", entry.detail, entry.value)),
+        Kind::PulseOff => {
+            ("pulse_off", format!("ejector {}, pulse {}, {} late", entry.detail, entry.value, entry.extra))
+        }
         Kind::Passed => ("pass", part()),
         Kind::Rejected => ("reject", part()),
         Kind::Missed => ("missed", part()),

@@ -14,6 +14,7 @@ mod model;
 mod output;
 mod record;
 mod run;
+mod sim;
 mod summary;
 mod teach;
 mod tell;
@@ -53,6 +54,8 @@ enum Command {
     Run(run::Args),
     /// Check a configuration and everything that it names, without energising anything
     Check(check::Args),
+    /// Try a configuration on hours of simulated parts and faults
+    Sim(sim::Args),
     /// Change the recipe of a station that runs
     Recipe(tell::RecipeArgs),
     /// Ask something of a station that runs: trigger, acknowledge, sample, shift, status
@@ -78,6 +81,7 @@ fn after_help() -> String {
          jidoka teach --good photos/good --out capper.onnx   teach from 20 to 50 photographs of good parts\n  \
          jidoka infer capper.onnx photos/new/*.png           score more photographs\n  \
          jidoka check capper.toml                            would `run` accept this?\n  \
+         jidoka sim capper.toml --hours 10                   what would go wrong?\n  \
          jidoka run capper.toml                              inspect\n\n{}",
         exit::HELP
     )
@@ -101,6 +105,7 @@ pub fn main() -> ExitCode {
         Command::Infer(args) => infer::run(args),
         Command::Run(args) => run::run(args),
         Command::Check(args) => check::run(args),
+        Command::Sim(args) => sim::run(args),
         Command::Bench(args) => bench::run(args),
         Command::Recipe(args) => tell::recipe(args),
         Command::Tell(args) => tell::tell(args),

@@ -2,12 +2,15 @@
 
 use std::path::{Path, PathBuf};
 
-use serde_json::Value;
+use std::time::Duration;
 
-use super::ui;
+use serde_json::{Value, json};
+
+use super::ui::{self, Table};
 use crate::config::Config;
 use crate::error::Error;
 use crate::station::control;
+use crate::stats::Times;
 
 /// Where the station answers.
 #[derive(clap::Args)]
@@ -31,11 +34,15 @@ pub struct Where {
 #[command(after_help = "\
 Examples:
   jidoka recipe blue-cap --config capper.toml
-  jidoka recipe blue-cap --control capper")]
+  jidoka recipe blue-cap --control capper
+  jidoka recipe blue-cap red-cap --times 50 --config capper.toml      how long does a swap take here?")]
 pub struct RecipeArgs {
-    /// The recipe
-    #[arg(value_name = "NAME")]
-    name: String,
+    /// The recipe; of several, one after the other
+    #[arg(value_name = "NAME", required = true, num_args = 1..)]
+    names: Vec<String>,
+    /// Go through the recipes so many times, and say how long the swaps took
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    times: u32,
     #[command(flatten)]
     station: Where,
 }
@@ -71,10 +78,48 @@ pub struct TellArgs {
 
 /// Changes the recipe.
 pub fn recipe(args: &RecipeArgs) -> Result<(), Error> {
-    let answer = control::ask(&args.station.path()?, &format!("recipe {}", args.name))?;
-    let ms = |key: &str| answer[key].as_u64().unwrap_or(0) as f64 / 1000.0;
-    let text = format!("recipe {}: prepared in {} ms, swapped in {} ms", args.name, ms("prepare_us"), ms("swap_us"));
-    args.station.say(&answer, &text);
+    let path = args.station.path()?;
+    if args.times > 1 {
+        return swaps(args, &path);
+    }
+    for name in &args.names {
+        let answer = control::ask(&path, &format!("recipe {name}"))?;
+        let ms = |key: &str| answer[key].as_u64().unwrap_or(0) as f64 / 1000.0;
+        let text = format!("recipe {name}: prepared in {} ms, swapped in {} ms", ms("prepare_us"), ms("swap_us"));
+        args.station.say(&answer, &text);
+    }
+    Ok(())
+}
+
+/// Changes the recipe many times, and tells how long that took.
+fn swaps(args: &RecipeArgs, path: &Path) -> Result<(), Error> {
+    let (mut prepare, mut swap) = (Times::new(), Times::new());
+    let bar = ui::progress(u64::from(args.times) * args.names.len() as u64, "changing recipes");
+    for name in std::iter::repeat_n(&args.names, args.times as usize).flatten() {
+        let answer = control::ask(path, &format!("recipe {name}"))?;
+        let took = |key: &str| answer[key].as_u64().map(Duration::from_micros);
+        // The recipe that is in use already is not swapped.
+        if let (Some(prepared), Some(swapped)) = (took("prepare_us"), took("swap_us"))
+            && !prepared.is_zero()
+        {
+            prepare.add(prepared);
+            swap.add(swapped);
+        }
+        bar.inc(1);
+    }
+    bar.finish_and_clear();
+    if args.station.json {
+        ui::say_json(&json!({ "swaps": swap.count(), "prepare": prepare.summary(), "swap": swap.summary() }));
+        return Ok(());
+    }
+    let mut table = Table::new(["ms", "p50", "p90", "p99", "max"]);
+    for (name, times) in [("prepare, beside the line", &prepare), ("swap, between two frames", &swap)] {
+        let it = times.summary();
+        let [p50, p90, p99, max] = [it.p50_us, it.p90_us, it.p99_us, it.max_us].map(ui::ms);
+        table.row([name.to_owned(), p50, p90, p99, max]);
+    }
+    ui::say(table.render().trim_end());
+    ui::say(format!("\n  {} swaps", swap.count()));
     Ok(())
 }
 

@@ -18,8 +18,8 @@ mod views;
 use std::path::{Path, PathBuf};
 
 use jidoka_capture::{Roi, SourceConfig};
-use jidoka_line::Slot;
 use jidoka_line::encoder::EncoderLimits;
+use jidoka_line::{RejectPlacing, RejectTiming, Slot};
 use jidoka_models::PublicKey;
 
 use crate::error::Error;
@@ -147,11 +147,22 @@ pub struct ModelChoice {
     pub public_key: Option<PublicKey>,
 }
 
+/// What a window was reckoned from.
+#[derive(Clone, Copy, Debug)]
+pub enum Sums {
+    /// Times, on a belt of a steady speed.
+    Time(RejectTiming),
+    /// Distances, by encoder.
+    Distance(RejectPlacing),
+}
+
 /// When a part is ejected and when the line calls for help.
 #[derive(Clone, Debug)]
 pub struct Reject {
     /// The reject window, checked.
     pub slot: Slot,
+    /// What it was reckoned from.
+    pub sums: Sums,
     /// From the trigger to the ejector; tracked by encoder, at the belt's fastest.
     pub delay_us: u64,
     /// How long the ejector acts; likewise.
@@ -171,6 +182,8 @@ pub struct Reject {
 pub struct Ejector {
     /// Its window, checked.
     pub slot: Slot,
+    /// As [`Reject::sums`].
+    pub sums: Sums,
     /// As [`Reject::delay_us`].
     pub delay_us: u64,
     /// As [`Reject::pulse_us`].

@@ -7,7 +7,7 @@ use jidoka_line::{Axis, RejectPlacing, RejectTiming, Slot, Span, TimingError, Ti
 
 use super::problem::Problem;
 use super::reader::Reader;
-use super::{Ejector, Reject};
+use super::{Ejector, Reject, Sums};
 
 /// What an ejector's table holds, before it is known which axis it is meant for.
 struct Raw {
@@ -45,6 +45,7 @@ pub fn read(reader: &mut Reader<'_>, fastest_um_per_s: Option<u64>) -> Reject {
     let ejector = ejector(reader, &raw, fastest_um_per_s);
     Reject {
         slot: ejector.slot,
+        sums: ejector.sums,
         delay_us: ejector.delay_us,
         pulse_us: ejector.pulse_us,
         pitch_us: ejector.pitch_us,
@@ -173,6 +174,7 @@ fn timed(reader: &mut Reader<'_>, raw: &Raw) -> Ejector {
     };
     Ejector {
         slot: slot(reader, raw.section, timing.check()),
+        sums: Sums::Time(timing),
         delay_us: timing.delay.as_micros(),
         pulse_us: timing.pulse.as_micros(),
         pitch_us: timing.pitch.as_micros(),
@@ -185,8 +187,8 @@ fn placed(reader: &mut Reader<'_>, raw: &Raw, fastest_um_per_s: Option<u64>) -> 
         let expected = "[inputs] encoder_a and [encoder] mm_per_count and fastest_mm_per_s";
         let problem = Problem::new(reader.line(raw.section, "delay_mm"), what, expected);
         reader.refuse(problem.hint("delay_ms, where the belt runs at a steady speed"));
-        let slot = stand_in();
-        return Ejector { slot, delay_us: 1, pulse_us: 1, pitch_us: 1 };
+        let sums = Sums::Time(stand_in_timing());
+        return Ejector { slot: stand_in(), sums, delay_us: 1, pulse_us: 1, pitch_us: 1 };
     };
     let pulse_mm = required(reader, raw, "pulse_mm", raw.pulse_mm, "pulse_mm = 20");
     let pitch_mm = required(reader, raw, "pitch_mm", raw.pitch_mm, "pitch_mm = 60");
@@ -212,6 +214,7 @@ fn placed(reader: &mut Reader<'_>, raw: &Raw, fastest_um_per_s: Option<u64>) -> 
     let us = |um: u64| um.saturating_mul(1_000_000) / fastest_um_per_s.max(1);
     Ejector {
         slot: slot(reader, raw.section, placing.check()),
+        sums: Sums::Distance(placing),
         delay_us: us(placing.delay_um),
         pulse_us: us(placing.pulse_um),
         pitch_us: us(placing.pitch_um),
@@ -344,10 +347,14 @@ fn hint(error: &TimingError) -> String {
     }
 }
 
+fn stand_in_timing() -> RejectTiming {
+    let ms = Span::from_millis;
+    RejectTiming::new(ms(100), ms(10), ms(100))
+}
+
 /// A window to stand in a configuration that will be refused.
 fn stand_in() -> Slot {
-    let ms = Span::from_millis;
-    match RejectTiming::new(ms(100), ms(10), ms(100)).check() {
+    match stand_in_timing().check() {
         Ok(slot) => slot,
         Err(errors) => unreachable!("the stand-in timing is sound: {errors}"),
     }

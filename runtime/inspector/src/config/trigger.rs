@@ -314,7 +314,7 @@ fn refuse_what_does_not_fit(reader: &mut Reader<'_>, raw: &Raw, around: &Surroun
     let has = |name| around.inputs.has(name);
     let odd = "does not go with this source";
     let both = "a trigger outside the camera, and [reject]";
-    let rules: [(&'static str, bool, &str, &str); 9] = [
+    let rules: [(&'static str, bool, &str, &str); 10] = [
         ("source", sensor && !has("sensor"), "= \"sensor\" needs a sensor", "[inputs] sensor"),
         ("source", encoder && !has("encoder_a"), "= \"encoder\" needs an encoder", "[inputs] encoder_a and [encoder]"),
         ("every_mm", encoder && raw.every_mm.is_none(), "is missing", "every_mm = a distance: source = \"encoder\""),
@@ -323,6 +323,12 @@ fn refuse_what_does_not_fit(reader: &mut Reader<'_>, raw: &Raw, around: &Surroun
         ("delay_mm", raw.delay_mm.is_some() && !(outside && by_distance), odd, &format!("{both} delay_mm")),
         ("longest_ms", raw.longest_ms.is_some() && !(sensor && by_time), odd, "a sensor, and [reject] delay_ms"),
         ("longest_mm", raw.longest_mm.is_some() && !(sensor && by_distance), odd, "a sensor, and [reject] delay_mm"),
+        (
+            "source",
+            by_distance && !outside,
+            "is known only when the frame is there: nobody can say where on the belt its part was",
+            "\"sensor\", \"encoder\" or \"software\"; or [reject] delay_ms",
+        ),
         (
             "source",
             around.lit && !outside,

@@ -191,6 +191,7 @@ fn station(config: &SyntheticConfig, model: InspectionModel, rhythm: &Rhythm) ->
     let slot = timing.check().map_err(|errors| Error::Usage(format!("the demo's timing: {errors}")))?;
     let reject = Reject {
         slot,
+        sums: crate::config::Sums::Time(timing),
         delay_us: timing.delay.as_micros(),
         pulse_us: timing.pulse.as_micros(),
         pitch_us: timing.pitch.as_micros(),

@@ -80,8 +80,10 @@ pub struct Acted {
     pub counters: Counters,
     /// What was seen on the inputs.
     pub field: FieldCounts,
-    /// By how much edges came later than planned.
+    /// By how much ejectors went on later than planned.
     pub lateness: Times,
+    /// By how much they went off later than planned.
+    pub lateness_off: Times,
     /// Notes that found the scribe's queue full.
     pub notes_lost: u64,
     /// Why the inputs could not be read any more.
@@ -99,7 +101,8 @@ impl<P: OutputPin> Actuator<'_, P> {
     /// Starts the line and drives it until the stop.
     pub fn run(mut self) -> Acted {
         let (counters, field) = (Counters::default(), FieldCounts::default());
-        let mut acted = Acted { counters, field, lateness: Times::new(), notes_lost: 0, broken: None };
+        let (lateness, lateness_off) = (Times::new(), Times::new());
+        let mut acted = Acted { counters, field, lateness, lateness_off, notes_lost: 0, broken: None };
         let mut reported = Reported::default();
         // The only thing here that may fail, before anything is energised; then the line is not started at all.
         let Ok(sleeper) = Sleeper::new() else {
@@ -117,7 +120,7 @@ impl<P: OutputPin> Actuator<'_, P> {
             }
             let deadline = self.turn(&mut acted);
             self.report(&mut reported);
-            if self.stop.is_urgent() || (ending && self.line.table().is_empty()) {
+            if self.stop.is_urgent() || (ending && (self.line.table().is_empty() || self.is_stranded())) {
                 break;
             }
             if sleeper.sleep(deadline, &self.bell, self.field.descriptors()).is_err() {
@@ -160,6 +163,11 @@ impl<P: OutputPin> Actuator<'_, P> {
         deadline.map(|deadline| Duration::from_micros(deadline.as_u64()))
     }
 
+    /// Whether the parts in flight lie on a belt that stands: they may do so for ever.
+    fn is_stranded(&self) -> bool {
+        self.line.recipe().axis() == Axis::Distance && self.field.belt_stands()
+    }
+
     fn obey(&mut self, command: Command) {
         match command {
             Command::Trigger(at) => self.field.trigger(&mut self.line, at, now()),
@@ -196,15 +204,21 @@ impl<P: OutputPin> Actuator<'_, P> {
         *reported = Reported { completed, loop_lives };
     }
 
+    /// How long the axis takes for so many units at its present speed.
+    fn time_of(&self, late: i64) -> Duration {
+        let late = late.max(0) as u64;
+        Duration::from_micros(match self.line.recipe().axis() {
+            Axis::Time => late,
+            Axis::Distance => self.field.micros_for(late),
+        })
+    }
+
     fn pass_on_notes(&mut self, acted: &mut Acted) {
         while let Some(note) = self.line.take_note() {
-            if let What::PulseOn { late, .. } = note.what {
-                let late = late.max(0) as u64;
-                let late_us = match self.line.recipe().axis() {
-                    Axis::Time => late,
-                    Axis::Distance => self.field.micros_for(late),
-                };
-                acted.lateness.add(Duration::from_micros(late_us));
+            match note.what {
+                What::PulseOn { late, .. } => acted.lateness.add(self.time_of(late)),
+                What::PulseOff { late: Some(late), .. } => acted.lateness_off.add(self.time_of(late)),
+                _ => {}
             }
             if let Some(blackbox) = &mut self.blackbox {
                 blackbox.record(&note);

@@ -62,6 +62,11 @@ impl Changer {
         Arc::clone(&self.bell)
     }
 
+    /// What is known of the recipes.
+    pub fn registry(&self) -> Registry {
+        self.registry.clone()
+    }
+
     /// Connects it to the loop and the actuator.
     pub fn connect<'q>(
         self,
@@ -134,14 +139,8 @@ impl Running<'_> {
     }
 
     fn change_for_lines(&mut self, place: usize) {
-        match self.change(place) {
-            Ok(changed) => log::info!(
-                "recipe {} by the select lines: prepared in {} ms, swapped in {} ms",
-                self.current(),
-                changed.prepare.as_millis(),
-                changed.swap.as_millis()
-            ),
-            Err(error) => log::error!("the select lines' recipe cannot be used, the old one stays: {error}"),
+        if let Err(error) = self.change(place) {
+            log::error!("the select lines' recipe cannot be used, the old one stays: {error}");
         }
     }
 
@@ -157,6 +156,8 @@ impl Running<'_> {
         let sees_from = self.set_controls(place)?;
         let swap = self.hand_over(Box::new(active), sees_from)?;
         self.current = place;
+        let ms = |took: Duration| took.as_micros() as f64 / 1e3;
+        log::info!("recipe {}: prepared in {} ms, swapped in {} ms", self.current(), ms(prepare), ms(swap));
         Ok(Changed { prepare, swap })
     }
 

@@ -115,16 +115,10 @@ impl Field {
         let trigger = &config.trigger;
         let button = |name| inputs.has(name).then(|| Sensor::new(button(inputs.debounce), PartId(1)));
         let belt = config.encoder.map(|limits| Belt::new(limits, active(Role::EncoderA), active(Role::EncoderB)));
-        let sensing = SensorLimits {
-            debounce: trigger.debounce,
-            hold_off: trigger.hold_off,
-            longest: trigger.longest,
-            axis: config.reject.slot.axis(),
-        };
         let levels = (0..inputs.select.len()).map(|bit| active(Role::Select(bit as u8)).unwrap_or(false));
         let select = (!inputs.select.is_empty()).then(|| Select::new(&config.recipes, inputs.debounce, levels));
         Ok(Field {
-            sensor: (trigger.source == Source::Sensor).then(|| Sensor::new(sensing, PartId(1))),
+            sensor: (trigger.source == Source::Sensor).then(|| Sensor::new(sensing(config), PartId(1))),
             every: (trigger.source == Source::Encoder)
                 .then(|| DistanceTrigger::new(trigger.every_um, Micrometres(trigger.every_um as i64), PartId(1))),
             confirm: button("confirm"),
@@ -196,6 +190,11 @@ impl Field {
     pub fn micros_for(&self, um: u64) -> u64 {
         let speed_um_per_s = self.belt.as_ref().map_or(0, Belt::speed_um_per_s);
         um.saturating_mul(1_000_000).checked_div(speed_um_per_s).unwrap_or(0)
+    }
+
+    /// Whether the belt has not moved for as long as its encoder's stall time says.
+    pub fn belt_stands(&self) -> bool {
+        self.belt.as_ref().is_some_and(|belt| belt.speed_um_per_s() == 0 && belt.deadline().is_none())
     }
 
     /// What was seen so far.
@@ -292,6 +291,17 @@ impl Field {
 fn on_edge(sensor: &mut Option<Sensor>, edge: sensor::Edge) {
     if let Some(sensor) = sensor {
         sensor.on_edge(edge);
+    }
+}
+
+/// How the part sensor's edges become parts.
+pub fn sensing(config: &Config) -> SensorLimits {
+    let trigger = &config.trigger;
+    SensorLimits {
+        debounce: trigger.debounce,
+        hold_off: trigger.hold_off,
+        longest: trigger.longest,
+        axis: config.reject.slot.axis(),
     }
 }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use heapless::spsc::Producer;
 use jidoka_capture::{FrameFault, FrameId, FrameMeta, FrameSource, FrameView, Reopen, SourceStats};
-use jidoka_line::{CameraLoss, LineEvent, Matching, Micros, Outbox, Part, PartId, RecipeId, Subject, Why};
+use jidoka_line::{CameraLoss, LineEvent, Matching, Micros, Outbox, Part, PartId, RecipeId, Span, Subject, Why};
 use jidoka_models::InspectionModel;
 use jidoka_prepare::Preparer;
 
@@ -190,7 +190,9 @@ impl Inspector<'_> {
         progress.away.runs(arrived, &mut self.line, &self.sight);
         let meta = *frame.meta();
         let (captured_at, arrived_at) = (Micros::from_duration(meta.captured_at), Micros::from_duration(arrived));
-        if matches!(self.framing, Framing::Outside(_)) && !self.matching.is_plausible(captured_at, arrived_at) {
+        // Where every frame is a part, its time is the part's: with a wrong one, the window would be another part's.
+        let checked = matches!(self.framing, Framing::Outside(_)) || self.matching.arrives_within < Span::MAX;
+        if checked && !self.matching.is_plausible(captured_at, arrived_at) {
             progress.inspected.implausible += 1;
             return Ok(false);
         }

@@ -125,6 +125,7 @@ impl Station {
         let keep = self.line.stale_after.as_duration();
         let active = Active { first: self.view, more: self.more_views, recipe: self.line.recipe };
         let changer_bell = self.changer.as_ref().map(Changer::bell);
+        let registry = self.changer.as_ref().map(Changer::registry);
         let actuator = Actuator {
             field: self.field,
             commands: commands_out,
@@ -148,7 +149,7 @@ impl Station {
             sight: self.sight,
             framing: self.framing,
             matching: self.line.matching,
-            wardrobe: Wardrobe::new(Box::new(active), offers_out, returns_in, keep),
+            wardrobe: Wardrobe::new(Box::new(active), offers_out, returns_in, keep, registry),
             line: LineDesk { events: events_in, outbox: Outbox::new(), bell: Arc::clone(bell), lives },
             seen: seen_in,
             stop: Arc::clone(stop),

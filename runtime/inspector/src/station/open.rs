@@ -136,7 +136,7 @@ fn framing(config: &Config) -> Framing {
 }
 
 /// How the line runs, from the whole of a configuration.
-fn line_of(config: &Config, recipe: Recipe) -> LineConfig {
+pub fn line_of(config: &Config, recipe: Recipe) -> LineConfig {
     let (trigger, reject, policy) = (&config.trigger, &config.reject, &config.line_policy);
     let base = line(reject, config.camera.timeout);
     let way = Span::from_micros(reject.delay_us);

@@ -5,6 +5,7 @@
 //! camera's controls, parts that are exposed meanwhile are not inspected and so rejected: nobody knows which settings their
 //! frames were taken with.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -12,6 +13,7 @@ use heapless::spsc::{Consumer, Producer};
 use jidoka_line::{Recipe, RecipeId};
 
 use super::views::View;
+use crate::os::clock;
 
 /// All that one recipe needs in the loop.
 pub struct Active {
@@ -66,6 +68,8 @@ pub struct Wardrobe<'q> {
     blind_until: Duration,
     /// How long the one before may still be asked for.
     keep: Duration,
+    /// Where swaps are written down.
+    registry: Option<Registry>,
 }
 
 impl<'q> Wardrobe<'q> {
@@ -75,8 +79,9 @@ impl<'q> Wardrobe<'q> {
         inbox: Consumer<'q, Offer>,
         outbox: Producer<'q, Returned>,
         keep: Duration,
+        registry: Option<Registry>,
     ) -> Wardrobe<'q> {
-        Wardrobe { current, previous: None, inbox, outbox, blind_until: Duration::ZERO, keep }
+        Wardrobe { current, previous: None, inbox, outbox, blind_until: Duration::ZERO, keep, registry }
     }
 
     /// The recipe in use.
@@ -120,7 +125,10 @@ impl<'q> Wardrobe<'q> {
                 let old = std::mem::replace(&mut self.current, active);
                 self.previous = Some((old, now));
                 let recipe = self.current.recipe;
-                let _ = self.outbox.enqueue(Returned::Taken { id: recipe.id, took: now.saturating_sub(offered_at) });
+                let took = now.saturating_sub(offered_at);
+                // Before the line is told, so that whoever writes down that the recipe changed finds it.
+                self.registry.iter().for_each(|registry| registry.swapped(took));
+                let _ = self.outbox.enqueue(Returned::Taken { id: recipe.id, took });
                 return Some(recipe);
             }
         }
@@ -161,7 +169,14 @@ pub struct KnownView {
 
 /// The recipes that have been in use, by their number. Shared by the preparing thread and the scribe, both of which may wait.
 #[derive(Clone, Debug, Default)]
-pub struct Registry(Arc<Mutex<std::collections::BTreeMap<u16, Known>>>);
+pub struct Registry(Arc<Facts>);
+
+#[derive(Debug, Default)]
+struct Facts {
+    known: Mutex<std::collections::BTreeMap<u16, Known>>,
+    /// How long the last swap took, in microseconds. The loop's, which waits for nobody.
+    swap_us: AtomicU64,
+}
 
 impl Registry {
     /// Writes down what is known of a recipe.
@@ -174,7 +189,17 @@ impl Registry {
         self.lock().get(&id.0).cloned()
     }
 
+    /// A recipe was swapped in, so long after it had been handed over. Waits for nobody.
+    pub fn swapped(&self, took: Duration) {
+        self.0.swap_us.store(clock::micros(took), Ordering::Relaxed);
+    }
+
+    /// How long the last swap took, in microseconds: from handing the recipe over to the loop's taking it between two frames.
+    pub fn last_swap_us(&self) -> u64 {
+        self.0.swap_us.load(Ordering::Relaxed)
+    }
+
     fn lock(&self) -> MutexGuard<'_, std::collections::BTreeMap<u16, Known>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

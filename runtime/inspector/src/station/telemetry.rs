@@ -52,6 +52,7 @@ pub struct Telemetry {
     met: BTreeMap<u16, (Known, Vec<[u8; 32]>)>,
     um_per_us: Option<f64>,
     lateness: Times,
+    lateness_off: Times,
     pending: BTreeMap<PartId, Seen>,
     latency: Times,
     sequence: u64,
@@ -82,6 +83,7 @@ impl Telemetry {
             met: BTreeMap::new(),
             um_per_us: about.um_per_us,
             lateness: Times::new(),
+            lateness_off: Times::new(),
             pending: BTreeMap::new(),
             latency: Times::new(),
             sequence: 0,
@@ -202,6 +204,10 @@ impl Telemetry {
         self.status.edge_late_p50_us = lateness.p50_us as u32;
         self.status.edge_late_p99_us = lateness.p99_us as u32;
         self.status.edge_late_max_us = lateness.max_us as u32;
+        let lateness = self.lateness_off.summary();
+        self.status.off_late_p50_us = lateness.p50_us as u32;
+        self.status.off_late_p99_us = lateness.p99_us as u32;
+        self.status.off_late_max_us = lateness.max_us as u32;
         self.writer.status(&self.status);
         self.writer.camera(&camera);
     }
@@ -248,19 +254,17 @@ impl Sink for Telemetry {
             }
             What::Recipe(recipe) => {
                 let (known, _) = self.known(recipe);
-                self.event(at_us, EventKind::RecipeChanged, i64::from(recipe.0), &known.name, "");
+                let took = format!("swapped in {} us", self.registry.last_swap_us());
+                self.event(at_us, EventKind::RecipeChanged, i64::from(recipe.0), &known.name, &took);
                 self.show_recipe(recipe, at_us);
             }
             What::PinFailed(signal) => self.event(at_us, EventKind::LineFault, 0, signal.name(), ""),
-            What::PulseOn { late, .. } => {
-                let late = late.max(0) as f64;
-                if self.lateness.count() >= WINDOW_PARTS {
-                    self.lateness.clear();
+            What::PulseOn { late, .. } => add_late(&mut self.lateness, late, self.um_per_us),
+            What::PulseOff { late, .. } => {
+                if let Some(late) = late {
+                    add_late(&mut self.lateness_off, late, self.um_per_us);
                 }
-                // Along the belt it is at least so long: the belt may have been slower.
-                self.lateness.add(Duration::from_micros((late / self.um_per_us.unwrap_or(1.0)) as u64));
             }
-            What::PulseOff { .. } => {}
         }
     }
 
@@ -269,6 +273,14 @@ impl Sink for Telemetry {
             self.write_status();
         }
     }
+}
+
+/// Adds by how much an edge was late. Along the belt it is at least so long: the belt may have been slower.
+fn add_late(times: &mut Times, late: i64, um_per_us: Option<f64>) {
+    if times.count() >= WINDOW_PARTS {
+        times.clear();
+    }
+    times.add(Duration::from_micros((late.max(0) as f64 / um_per_us.unwrap_or(1.0)) as u64));
 }
 
 fn stage_times(seen: &Seen) -> StageTimes {

@@ -2,6 +2,10 @@
 
 mod away;
 mod machine;
+mod stage;
+mod supervised;
+mod swaps;
+mod triggers;
 
 use super::*;
 use jidoka_capture::{FrameFault, FrameId, FrameMeta, FrameView, Geometry, Lease, PixelFormat, SourceStats};
@@ -171,6 +175,7 @@ fn run(
     let timing = RejectTiming::new(ms(DELAY_MS), ms(8), ms(PITCH_MS));
     let reject = Reject {
         slot: timing.check().expect("sound"),
+        sums: crate::config::Sums::Time(timing),
         delay_us: timing.delay.as_micros(),
         pulse_us: timing.pulse.as_micros(),
         pitch_us: timing.pitch.as_micros(),

@@ -187,6 +187,7 @@ impl VerdictLog {
             value["missed"] = counters.missed.into();
             value["pulses"] = counters.pulses.into();
             value["lateness"] = json!(acted.lateness.summary());
+            value["lateness_off"] = json!(acted.lateness_off.summary());
             value["mismatched"] = counters.mismatched.into();
             value["orphaned"] = counters.orphaned.into();
             value["stale"] = counters.stale.into();
@@ -241,10 +242,11 @@ impl Sink for VerdictLog {
                     "delay_us": captured_us.map(|captured_us| at_us.saturating_sub(captured_us)), "late_us": late,
                 })
             }
-            What::PulseOff { pulse, ejector } => {
+            What::PulseOff { pulse, ejector, late } => {
                 let width_us = self.on_since.remove(&pulse).map(|on_us| at_us.saturating_sub(on_us));
                 json!({
                     "event": if self.gate && ejector == EjectorId::REJECT { "gate_free" } else { "pulse_off" }, "pulse": pulse.0, "ejector": ejector.0, "at_us": at_us, "width_us": width_us,
+                    "late_us": late,
                 })
             }
             What::Left(left) => self.part(&left),
@@ -261,7 +263,7 @@ impl Sink for VerdictLog {
             What::Recipe(recipe) => {
                 let recipe = self.recipe(recipe);
                 log::info!("recipe {recipe}");
-                json!({ "event": "recipe", "recipe": recipe, "at_us": at_us })
+                json!({ "event": "recipe", "recipe": recipe, "at_us": at_us, "swap_us": self.registry.last_swap_us() })
             }
             What::PinFailed(signal) => {
                 log::error!("the pin of {} could not be set", signal.name());
@@ -371,7 +373,7 @@ mod tests {
             for ejector in [EjectorId::REJECT, EjectorId(1)] {
                 let pulse = PulseId(3);
                 let on = What::PulseOn { pulse, ejector, part: PartId(7), planned: Travel::default(), late: 0 };
-                for (at, what) in [(10, on), (30, What::PulseOff { pulse, ejector })] {
+                for (at, what) in [(10, on), (30, What::PulseOff { pulse, ejector, late: None })] {
                     log.note(&Note { at: Micros::new(at), what });
                 }
             }

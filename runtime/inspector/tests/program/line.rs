@@ -27,12 +27,19 @@ fn a_recipe_is_changed_from_outside_and_the_black_box_outlives_the_process() {
     let mut station = run.expect("the program starts");
     let lines = BufReader::new(station.stdout.take().expect("its output")).lines().map_while(Result::ok);
     let mut lines = lines.map(|line| serde_json::from_str::<Value>(&line).expect("JSON"));
-    let mut part = |recipe: &str| lines.find(|line| line["event"] == "part" && line["recipe"] == recipe);
+    let mut part = |recipe: &str| lines.by_ref().find(|line| line["event"] == "part" && line["recipe"] == recipe);
     assert!(part("default").is_some(), "no part came");
     let answer = check(path, &["recipe", "strict", "--config", "station.toml", "--json"], 0);
     assert!(json_lines(&answer.stdout)[0]["swap_us"].is_u64(), "{}", text(&answer.stdout));
     let strict = part("strict").expect("a part of the other recipe");
     assert_ne!(strict["verdict"], "pass", "{strict}");
+    let there_and_back = ["recipe", "default", "strict", "--times", "3", "--control", &socket, "--json"];
+    let times = json_lines(&check(path, &there_and_back, 0).stdout).remove(0);
+    assert!(times["swaps"] == 6 && times["swap"]["max_us"].is_u64() && times["prepare"]["p50_us"].is_u64(), "{times}");
+    assert!(
+        lines.any(|line| line["event"] == "recipe" && line["swap_us"].is_u64()),
+        "the log says how long a swap took"
+    );
     let refused = ["recipe", "strikt", "--control", &socket];
     check_error(
         path,
@@ -47,7 +54,7 @@ fn a_recipe_is_changed_from_outside_and_the_black_box_outlives_the_process() {
     station.wait().expect("it ends");
     let events = json_lines(&check(path, &["blackbox", "black.box", "--json"], 0).stdout);
     let of = |event: &str| events.iter().filter(|line| line["event"] == event).count();
-    assert!(of("start") == 1 && of("recipe") == 1 && of("reject") >= 1 && of("pulse_on") >= 1, "{events:?}");
+    assert!(of("start") == 1 && of("recipe") == 7 && of("reject") >= 1 && of("pulse_on") >= 1, "{events:?}");
     let numbers: Vec<u64> = events.iter().filter_map(|line| line["number"].as_u64()).collect();
     assert!(numbers.is_sorted(), "in the order in which they happened: {numbers:?}");
     check_error(path, &["blackbox", "station.toml"], 2, &["not a black box"]);
@@ -62,7 +69,10 @@ fn the_pins_are_measured_without_a_model() {
     for figure in ["p50_us", "p99_us", "p999_us"] {
         assert!(answer["verdict_to_pin"][figure].is_u64() && answer["edge_to_pin"][figure].is_u64(), "{answer}");
     }
+    assert!(answer["edge_to_pin_off"]["p50_us"].is_u64() && answer["pulse_ms"] == 25, "{answer}");
     // On a busy machine a part may be over before its edge; not all can be.
     assert_eq!(answer["allocations"], 0, "{answer}");
-    assert!(answer["unanswered"].as_u64().is_some_and(|unanswered| unanswered < 40), "{answer}");
+    for count in ["unanswered", "censored"] {
+        assert!(answer[count].as_u64().is_some_and(|count| count < 20), "{answer}");
+    }
 }

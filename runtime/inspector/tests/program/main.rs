@@ -6,5 +6,6 @@ mod flow;
 mod line;
 mod models;
 mod refusals;
+mod sim;
 mod stumbles;
 mod views;

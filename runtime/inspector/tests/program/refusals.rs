@@ -75,7 +75,9 @@ fn bad_usage_is_two_and_help_is_zero() {
     check(folder.path(), &["teach", "--good", ".", "--out", "m", "--false-reject", "half"], 2);
     let help = text(&check(folder.path(), &["--help"], 0).stdout);
     assert!(help.contains("Exit codes:") && help.contains("jidoka demo"), "{help}");
-    for command in ["demo", "teach", "infer", "run", "check", "bench", "eval", "model", "camera", "board"] {
+    for command in
+        ["demo", "teach", "infer", "run", "check", "bench", "eval", "model", "camera", "board", "sim", "recipe"]
+    {
         let help = text(&check(folder.path(), &[command, "--help"], 0).stdout);
         assert!(help.contains("Examples:"), "{command} has no examples:\n{help}");
     }

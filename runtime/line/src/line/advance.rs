@@ -219,6 +219,10 @@ impl<P: OutputPin> Line<P> {
     fn fired(&mut self, index: usize, ejector: EjectorId, pulse: PulseId) {
         let confirm_within = self.recipe.slot(ejector).and_then(|slot| slot.confirm_within);
         let Some(record) = self.table.get_mut(index) else { return };
+        if let (Some(place), Some(window)) = (self.closed.get_mut(usize::from(ejector.0)), record.window(ejector)) {
+            // Of windows that merged, the last one ends the pulse.
+            *place = (*place).max(Some(window.closes));
+        }
         match confirm_within {
             Some(within) => {
                 let until = self.now + within;
@@ -279,10 +283,12 @@ impl<P: OutputPin> Line<P> {
     pub(super) fn end_pulse(&mut self, ejector: EjectorId) {
         let (number, here) = (usize::from(ejector.0), self.here());
         if let Some(pulse) = self.running.get_mut(number).and_then(Option::take) {
+            let closed = self.closed.get_mut(number).and_then(Option::take);
+            let late = closed.map(|closed| here.past(closed)).filter(|late| *late >= 0);
             if let Some(place) = self.last_off.get_mut(number) {
                 *place = here;
             }
-            self.note(What::PulseOff { pulse, ejector });
+            self.note(What::PulseOff { pulse, ejector, late });
         }
     }
 

@@ -1,9 +1,8 @@
 //! The promises, one by one.
 
-use jidoka_line::{Outcome, Signal, Why, Wiring};
+use jidoka_line::{EjectorId, MAX_EJECTORS, Outcome, Signal, Why, Wiring};
 
 use super::{Audit, Truth, Violation};
-use crate::config::Trigger;
 use crate::pins::Board;
 
 /// So long after a part is past the ejector and known to the loop, it must have left.
@@ -15,13 +14,13 @@ impl Audit {
     /// Audits the parts of which all has been said; those that came first, first.
     pub(crate) fn settle(&mut self, now: u64) {
         while let Some(truth) = self.truths.front().copied() {
-            let past = truth.presence.1.saturating_add(AFTERMATH_US) < now;
+            let past = truth.past().saturating_add(AFTERMATH_US) < now;
             match (truth.left, past) {
                 (Some(left), true) => self.check(&truth, left),
                 (None, true) if self.was_never_numbered(&truth, now) => {}
                 // A free-running camera may be gone for as long as it likes; its parts are counted when it is back.
-                (None, _) if truth.id.is_none() && self.trigger == Trigger::FreeRun => return,
-                (None, _) if truth.presence.1.max(truth.numbered_at).saturating_add(PATIENCE_US) < now => {
+                (None, _) if truth.id.is_none() && self.trigger.is_frame() => return,
+                (None, _) if truth.past().max(truth.numbered_at).saturating_add(PATIENCE_US) < now => {
                     let (number, id) = (self.base, truth.id);
                     self.broke(Violation::NeverLeft, now, format_args!("part #{number} (number {id:?}) never left"));
                     return;
@@ -39,7 +38,7 @@ impl Audit {
     /// A part of which no frame came from a free-running camera has no number; the line counted it as lost when the next
     /// frame came. After the last frame of a shift nobody could know of it.
     fn was_never_numbered(&mut self, truth: &Truth, now: u64) -> bool {
-        if self.trigger != Trigger::FreeRun || truth.id.is_some() {
+        if !self.trigger.is_frame() || truth.id.is_some() {
             return false;
         }
         let counted = self.lost_credit > 0;
@@ -49,7 +48,7 @@ impl Audit {
     }
 
     fn check(&mut self, truth: &Truth, (outcome, why): (Outcome, Why)) {
-        let (number, at) = (self.base, truth.presence.1);
+        let (number, at) = (self.base, truth.past());
         let removed = self.is_removed(truth.hit);
         self.tally.false_rejects += u64::from(!truth.defect && outcome != Outcome::Pass);
         if truth.bad && !removed && outcome != Outcome::Missed {
@@ -69,7 +68,7 @@ impl Audit {
                     format_args!("part #{number} passed on {passes} fresh valid verdicts of its own, held: {held}");
                 self.broke(Violation::UnprovenPass, at, what);
             }
-            Outcome::Reject { .. } if !removed => {
+            Outcome::Reject { ejector, .. } if !self.is_removed_by(ejector, truth.hit) => {
                 let what = format_args!("part #{number} counted as rejected ({why:?}) was not hit");
                 self.broke(Violation::RejectedByNothing, at, what);
             }
@@ -77,12 +76,20 @@ impl Audit {
         }
     }
 
+    /// Whether this ejector took the part out.
+    fn is_removed_by(&self, ejector: EjectorId, hit: [bool; MAX_EJECTORS]) -> bool {
+        let is_gate = ejector == EjectorId::REJECT && self.wiring == Wiring::EnergiseToPass;
+        hit.get(usize::from(ejector.0)).is_some_and(|hit| *hit != is_gate)
+    }
+
     /// What must hold after every turn of the actuator thread.
     pub(crate) fn after_turn(&mut self, now: u64, board: &Board) {
         let (completed, held) = self.mirror.end_turn(now);
         let count = |signal, on| self.edges.iter().filter(|edge| **edge == (signal, on)).count();
         let beats = count(Signal::Heartbeat, true) + count(Signal::Heartbeat, false);
-        let pulses = (count(Signal::Reject, true) as u32, count(Signal::Reject, false) as u32);
+        let ejectors = [Signal::Reject, Signal::Eject1, Signal::Eject2];
+        let pulses = |on| ejectors.iter().map(|ejector| count(*ejector, on)).sum::<usize>() as u32;
+        let pulses = (pulses(true), pulses(false));
         if beats as u32 != completed % 2 {
             self.broke(Violation::Heartbeat, now, format_args!("{beats} beats for {completed} completed inspections"));
         }

@@ -47,7 +47,7 @@ impl Mirror {
             self.triggered += id - next + 1;
             self.next_id = Some(id + 1);
             self.results_blocked = false;
-            self.frame_due = self.frame_due.or((!self.camera_lost).then_some(now + self.frame_deadline));
+            self.frame_due = self.frame_due.or((!self.camera_lost).then_some(now.saturating_add(self.frame_deadline)));
         }
         self.is_held(now)
     }
@@ -62,7 +62,7 @@ impl Mirror {
 
     pub(crate) fn camera_back(&mut self, now: u64) {
         if std::mem::take(&mut self.camera_lost) && self.free_running {
-            self.frame_due = Some(now + self.frame_deadline);
+            self.frame_due = Some(now.saturating_add(self.frame_deadline));
         }
     }
 
@@ -77,7 +77,7 @@ impl Mirror {
     }
 
     pub(crate) fn frame_arrived(&mut self, now: u64) {
-        self.frame_due = (self.free_running && !self.camera_lost).then_some(now + self.frame_deadline);
+        self.frame_due = (self.free_running && !self.camera_lost).then_some(now.saturating_add(self.frame_deadline));
     }
 
     pub(crate) fn delivered(&mut self, complete: bool, _now: u64) {
@@ -114,7 +114,7 @@ impl Mirror {
     /// Ends a turn: how many inspections were completed in it, and whether the line has to be held now.
     pub(crate) fn end_turn(&mut self, now: u64) -> (u32, bool) {
         if self.frame_due.take_if(|due| now >= *due).is_some() {
-            self.held_until = now + self.least_hold;
+            self.held_until = now.saturating_add(self.least_hold);
         }
         (std::mem::take(&mut self.completed_in_turn), self.is_held(now))
     }

@@ -42,6 +42,9 @@ pub struct Args {
     /// With --pins: SCHED_FIFO priority of the actuator
     #[arg(long, value_name = "1..98", requires = "pins", value_parser = clap::value_parser!(u8).range(1..=98))]
     priority: Option<u8>,
+    /// With --pins: how long the ejector acts; an edge that would come later than this is not made
+    #[arg(long, value_name = "MS", default_value_t = 25, requires = "pins", value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pulse_ms: u32,
     /// How many frames to measure, after a warm-up
     #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
     frames: u32,
@@ -98,7 +101,13 @@ const WARM_UP: u32 = 5;
 /// Measures and prints.
 pub fn run(args: &Args) -> Result<(), Error> {
     if args.pins {
-        let plan = bench_pins::Plan { lines: &args.line, parts: args.frames, priority: args.priority, json: args.json };
+        let plan = bench_pins::Plan {
+            lines: &args.line,
+            parts: args.frames,
+            pulse: std::time::Duration::from_millis(u64::from(args.pulse_ms)),
+            priority: args.priority,
+            json: args.json,
+        };
         return bench_pins::run(&plan);
     }
     let path = args.model.clone().unwrap_or_default();
