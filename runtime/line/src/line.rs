@@ -35,8 +35,8 @@ pub enum Mode {
     Starting,
     /// Inspecting.
     Running,
-    /// Parts are rejected, Ready is off. After a missed deadline: until an inspection is completed after `until`. For a camera
-    /// that is away: until it is back.
+    /// Parts are rejected, Ready is off. After a missed deadline: until an inspection is completed after `until`; a triggered
+    /// line is Ready for one part then, which is rejected. For a camera that is away: until it is back.
     Holding {
         /// The end of the back-off; where the camera alone is the reason, the moment at which it went.
         until: Micros,

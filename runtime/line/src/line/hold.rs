@@ -44,6 +44,14 @@ impl<P: OutputPin> Line<P> {
         self.supervisor.is_camera_lost() && !self.supervisor.is_overdue()
     }
 
+    /// Whether a held line asks for one part: the back-off is over, nothing is in flight, and no frame comes of itself. That part
+    /// is rejected, and its inspection ends the hold. A PLC that feeds only while Ready is on would wait for ever otherwise.
+    pub(super) fn asks_for_a_part(&self) -> bool {
+        let over = matches!(self.mode, Mode::Holding { until } if self.now >= until);
+        let nothing_owed = self.table.is_empty() && self.supervisor.is_idle();
+        over && !self.config.free_running && !self.supervisor.is_camera_lost() && nothing_owed
+    }
+
     /// A stage that missed its deadline holds the line.
     pub(super) fn supervise(&mut self) {
         if self.gate.lapse(self.now) {

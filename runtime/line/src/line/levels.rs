@@ -28,7 +28,8 @@ impl<P: OutputPin> Line<P> {
 
     fn desired(&self) -> Levels {
         let stopped = self.alarms.intersects(self.config.stop_on);
-        let ready = self.mode == Mode::Running && !stopped && !self.table.is_full() && self.gate.is_open(self.now);
+        let runs = self.mode == Mode::Running || self.asks_for_a_part();
+        let ready = runs && !stopped && !self.table.is_full() && self.gate.is_open(self.now);
         let waiting = self.table.iter().any(|record| record.state == State::Waiting);
         let shown = self.shown.filter(|shown| self.now < shown.since + self.config.result_hold);
         let missed = self.missed_at.is_some_and(|since| self.now < since + self.config.result_hold);

@@ -91,6 +91,37 @@ fn a_frozen_camera_says_so_and_one_that_is_told_twice_is_lost_once() {
 }
 
 #[test]
+fn a_held_line_asks_for_one_part_after_the_back_off_and_rejects_it() {
+    let ms = Span::from_millis;
+    let deadlines = Deadlines { inference: ms(50), backoff: ms(100), ..Deadlines::default() };
+    for free_running in [false, true] {
+        let mut rig = Rig::new(|config| (config.deadlines, config.free_running) = (deadlines, free_running));
+        rig.trigger(0, 0);
+        rig.event(1, |line, now| line.on_frame(now));
+        rig.run_to(1_000_000);
+        assert_eq!(rig.raised(Alarm::InferenceDeadline), 1);
+        let asks = !free_running;
+        assert_eq!(rig.line.levels().has(Signal::Ready), asks, "frames that come by themselves need not be asked for");
+        rig.event(1_000, |line, now| line.on_event(GONE, now));
+        assert!(!rig.line.levels().has(Signal::Ready), "nothing is asked of a camera that is away");
+        rig.event(1_010, |line, now| line.on_event(BACK, now));
+        assert_eq!(rig.line.levels().has(Signal::Ready), asks);
+        rig.trigger(1_100, 1);
+        assert!(!rig.line.levels().has(Signal::Ready), "one part is enough");
+        rig.event(1_110, |line, now| line.on_frame(now));
+        rig.verdict(1_130, 1, 1_100, Pass);
+        assert_eq!(rig.line.mode(), Mode::Running);
+        rig.run_to(3_000_000);
+        assert_eq!(rig.outcomes(), [(0, 'r', Why::Absent), (1, 'r', Why::Held)]);
+        let ready = rig.pulses(Signal::Ready);
+        assert!(
+            !asks || ready.iter().any(|(on, _)| (150..=152).contains(on)),
+            "on when the back-off is over: {ready:?}"
+        );
+    }
+}
+
+#[test]
 fn a_missed_deadline_holds_on_when_the_camera_is_back() {
     let ms = Span::from_millis;
     let mut rig = Rig::new(|config| {
