@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{Net, Random, ints};
+use common::{Net, Random, ints, string};
 use jidoka_engine::onnx::{self, tensor_shape_proto::dimension::Value, type_proto};
 use jidoka_engine::{Error, Model, Options, ReadOptions, Session};
 
@@ -114,6 +114,47 @@ fn shapes_that_do_not_fit_are_errors() {
     let x = net.node("Transpose", &["image"], vec![ints("perm", &[0, 1, 9, 2])]);
     net.output(&x);
     refused(&net.model(), &[]);
+}
+
+#[test]
+fn sizes_that_no_machine_can_hold_are_named() {
+    const HUGE: i64 = 1 << 50;
+    let one_node = |make: &dyn Fn(&mut Net) -> String| {
+        let mut net = Net::new(6, &[1, 3, 8, 8]);
+        let x = make(&mut net);
+        net.output(&x);
+        refused(&net.model(), &["node", "elements"]);
+    };
+    one_node(&|net| {
+        let scales = net.constant(&[4], &[1.0, 1.0, 2e15, 1.0]);
+        net.node("Resize", &["image", "", &scales], vec![string("mode", "nearest")])
+    });
+    one_node(&|net| {
+        let sizes = net.constant_i64(&[1, 3, HUGE, 8]);
+        net.node("Resize", &["image", "", "", &sizes], vec![string("mode", "linear")])
+    });
+    for op in ["Expand", "Tile"] {
+        one_node(&|net| {
+            let sizes = net.constant_i64(&[1, 1, 1 << 20, 1 << 20]);
+            net.node(op, &["image", &sizes], vec![])
+        });
+    }
+    one_node(&|net| {
+        let sizes = net.constant_i64(&[HUGE, 1]);
+        let ones = net.node("ConstantOfShape", &[&sizes], vec![]);
+        net.node("Add", &["image", &ones], vec![])
+    });
+    one_node(&|net| {
+        let pads = net.constant_i64(&[0, 0, 0, 0, 0, 0, HUGE, 0]);
+        net.node("Pad", &["image", &pads], vec![])
+    });
+    // Each asks for little, together they ask for too much: found when the graph is typed.
+    one_node(&|net| {
+        let sizes = net.constant_i64(&[1 << 12, 1, 1, 1]);
+        let tall = net.node("Tile", &["image", &sizes], vec![]);
+        let sizes = net.constant_i64(&[1, 1 << 12, 1, 1]);
+        net.node("Tile", &[&tall, &sizes], vec![])
+    });
 }
 
 #[test]

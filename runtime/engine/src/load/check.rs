@@ -1,14 +1,12 @@
 //! What can be said about a graph before tract types it: inputs, sizes, operators, wiring, constants.
 
 use super::qlinear::label;
+use super::sizes::{self, MAX_ELEMENTS};
 use crate::model::ReadOptions;
 use crate::onnx::{GraphProto, ModelProto, TensorProto, ValueInfoProto, tensor_shape_proto::dimension, type_proto};
 use crate::{Error, onnx};
 use std::collections::{HashMap, HashSet};
 use tract_onnx::prelude::DatumType;
-
-/// No activation or constant of an edge model is larger (elements).
-const MAX_ELEMENTS: usize = 1 << 30;
 
 /// Checks the message and closes the input's size.
 pub(super) fn check(model: &str, proto: &mut ModelProto, options: &ReadOptions) -> Result<(), Error> {
@@ -23,6 +21,7 @@ pub(super) fn check(model: &str, proto: &mut ModelProto, options: &ReadOptions) 
     close_input(model, graph, options)?;
     super::qlinear::translate(graph);
     operators(model, graph)?;
+    sizes::told(model, graph)?;
     wiring(model, graph)
 }
 

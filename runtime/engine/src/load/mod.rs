@@ -8,6 +8,7 @@ mod branches;
 mod check;
 mod dequant;
 mod qlinear;
+mod sizes;
 
 pub(crate) use dequant::Dequantise;
 
@@ -47,6 +48,7 @@ fn type_graph(name: &str, proto: &onnx::ModelProto, dir: Option<&Path>) -> Resul
             return Err(tract_core::internal::anyhow!("the tensor `{unknown}` is produced by no node"));
         }
         let mut typed = parsed.model.into_typed()?;
+        sizes::typed(&typed)?;
         dequant::keep(&mut typed);
         axes::declutter(typed)
     };
