@@ -15,6 +15,7 @@ pub(super) enum Corruption {
 }
 
 impl Corruption {
+    /// Each of them once.
     pub const ALL: [Corruption; 3] = [Corruption::Spot, Corruption::Line, Corruption::Patch];
 
     /// Corrupts `image`, planes of `height` x `width` in 0..=1, somewhere in its middle half, where a part usually is.

@@ -19,6 +19,7 @@ pub(crate) struct Pace {
 }
 
 impl Pace {
+    /// `fps` frames a second, the first at once; without a rate, as fast as they are asked for.
     pub fn new(fps: Option<f64>) -> Pace {
         Pace { interval: fps.map(|fps| Duration::from_secs_f64(1.0 / fps)), due: None }
     }

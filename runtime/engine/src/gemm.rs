@@ -224,6 +224,7 @@ pub(crate) struct Tiles {
 }
 
 impl Tiles {
+    /// The `f32` tiles that the instruction set of `kernels` has.
     pub fn new(kernels: Kernels) -> Tiles {
         Tiles { f32: f32_tiles(kernels.isa()), kernels }
     }

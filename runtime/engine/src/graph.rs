@@ -42,6 +42,7 @@ pub(crate) struct Graph {
 }
 
 impl Graph {
+    /// Adds a value that no node gives yet, neither constant nor quantised.
     pub fn add_value(&mut self, name: &str, shape: &[usize], dtype: DType) -> ValueId {
         self.values.push(Value { name: name.to_string(), shape: shape.to_vec(), dtype, constant: None, zero: None });
         self.values.len() - 1

@@ -379,7 +379,7 @@ impl<P: OutputPin> Line<P> {
             Mode::Holding { .. } => self.is_held_for_camera_alone(),
             Mode::Starting | Mode::Stopped => false,
         };
-        self.table.is_empty() && self.supervisor.is_idle() && settled
+        self.owes_nothing() && settled
     }
 
     /// Plants a deliberate bug, to see whether the simulator finds it.

@@ -92,6 +92,7 @@ const LATTICE: usize = 64;
 const RINGS: usize = 2048;
 
 impl Noise {
+    /// The same tables for the same seed, on every machine.
     pub fn new(seed: u64) -> Noise {
         let mut random = Random::new(seed, 0x4E01);
         let lattice = (0..LATTICE * LATTICE).map(|_| random.between(-1.0, 1.0)).collect();

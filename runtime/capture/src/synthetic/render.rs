@@ -30,6 +30,7 @@ pub(crate) struct Stage {
 const BELT: usize = 512;
 
 impl Stage {
+    /// The belt and its noise by `seed`.
     pub fn new(seed: u64) -> Stage {
         let noise = Noise::new(seed);
         let belt = belt(&noise, seed);

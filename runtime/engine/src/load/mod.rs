@@ -6,6 +6,7 @@
 mod axes;
 mod branches;
 mod check;
+mod constants;
 mod dequant;
 mod qlinear;
 mod sizes;

@@ -5,6 +5,7 @@
 //! only moves bytes between them (pools, reshapes, concatenation, ...) is wrapped the same way, so that bytes stay between a
 //! quantisation and its readers. Scales and zero points keep their names; only biases become new constants.
 
+use super::constants::{floats, int32s};
 use crate::onnx::{AttributeProto, GraphProto, NodeProto, TensorProto, attribute_proto::AttributeType};
 use std::collections::{HashMap, HashSet};
 
@@ -205,7 +206,7 @@ impl Work {
 
     /// A bias of whole sums as floats.
     fn bias(&mut self, node: &NodeProto, bias: &str, x_scale: &str, w_scale: &str, alpha: f32) -> Option<String> {
-        let units = ints(self.known.get(bias)?)?;
+        let units = int32s(self.known.get(bias)?)?;
         let x = floats(self.known.get(x_scale)?)?;
         let w = floats(self.known.get(w_scale)?)?;
         let [x] = x[..] else { return None };
@@ -268,17 +269,4 @@ fn channels_last(node: &NodeProto) -> bool {
 /// A node's name, or the name of what it produces where it has none.
 pub(super) fn label(node: &NodeProto) -> String {
     if node.name.is_empty() { node.output.first().cloned().unwrap_or_default() } else { node.name.clone() }
-}
-
-fn floats(tensor: &TensorProto) -> Option<Vec<f32>> {
-    let raw = || tensor.raw_data.as_chunks::<4>().0.iter().map(|b| f32::from_le_bytes(*b)).collect();
-    (tensor.data_type == FLOAT && tensor.data_location != Some(1))
-        .then(|| if tensor.raw_data.is_empty() { tensor.float_data.clone() } else { raw() })
-}
-
-fn ints(tensor: &TensorProto) -> Option<Vec<i32>> {
-    const INT32: i32 = 6;
-    let raw = || tensor.raw_data.as_chunks::<4>().0.iter().map(|b| i32::from_le_bytes(*b)).collect();
-    (tensor.data_type == INT32 && tensor.data_location != Some(1))
-        .then(|| if tensor.raw_data.is_empty() { tensor.int32_data.clone() } else { raw() })
 }

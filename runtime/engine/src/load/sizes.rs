@@ -3,10 +3,10 @@
 //! A size that a file asks for is a number anyone can write. tract allocates what it is told to, and an allocation that fails
 //! ends the process, so such numbers are refused before tract sees them, and once more before it folds what it typed.
 
+use super::constants;
 use super::qlinear::label;
-use crate::onnx::tensor_proto::DataType;
+use crate::Error;
 use crate::onnx::{GraphProto, NodeProto, TensorProto};
-use crate::{Error, onnx};
 use std::collections::HashMap;
 use tract_onnx::prelude::{TractResult, TypedModel};
 
@@ -31,6 +31,7 @@ pub(super) fn told(model: &str, graph: &GraphProto) -> Result<(), Error> {
             nodes.push(node);
         }
     }
+    let too_many = |asked: &f64| *asked > MAX_ELEMENTS as f64;
     match nodes.into_iter().find_map(|node| Some((node, asked(node, &known).filter(too_many)?))) {
         None => Ok(()),
         Some((node, asked)) => Err(Error::Invalid {
@@ -56,11 +57,6 @@ pub(super) fn typed(graph: &TypedModel) -> TractResult<()> {
         }
     }
     Ok(())
-}
-
-/// What is no number is too much as well.
-fn too_many(elements: &f64) -> bool {
-    elements.is_nan() || *elements > MAX_ELEMENTS as f64
 }
 
 /// The elements that a node's constants alone ask for; none where they ask for nothing.
@@ -111,14 +107,8 @@ fn numbers(tensor: &TensorProto) -> Option<Vec<f64>> {
     if held.is_none_or(|held| held > MAX_RANK) {
         return None;
     }
-    let raw = &tensor.raw_data[..];
-    Some(match onnx::tensor_proto::DataType::try_from(tensor.data_type).ok()? {
-        DataType::Int64 if raw.is_empty() => tensor.int64_data.iter().map(|v| *v as f64).collect(),
-        DataType::Int32 if raw.is_empty() => tensor.int32_data.iter().map(|v| f64::from(*v)).collect(),
-        DataType::Float if raw.is_empty() => tensor.float_data.iter().map(|v| f64::from(*v)).collect(),
-        DataType::Int64 => raw.as_chunks().0.iter().map(|b| i64::from_le_bytes(*b) as f64).collect(),
-        DataType::Int32 => raw.as_chunks().0.iter().map(|b| f64::from(i32::from_le_bytes(*b))).collect(),
-        DataType::Float => raw.as_chunks().0.iter().map(|b| f64::from(f32::from_le_bytes(*b))).collect(),
-        _ => return None,
-    })
+    let real = || Some(constants::floats(tensor)?.into_iter().map(f64::from).collect());
+    let short = || Some(constants::int32s(tensor)?.into_iter().map(f64::from).collect());
+    let long = || Some(constants::int64s(tensor)?.into_iter().map(|value| value as f64).collect());
+    real().or_else(short).or_else(long)
 }

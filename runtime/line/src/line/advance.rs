@@ -2,7 +2,7 @@
 
 use embedded_hal::digital::OutputPin;
 
-use super::{Line, Mode};
+use super::Line;
 use crate::alarm::Alarm;
 use crate::event::What;
 use crate::mutants::planted;
@@ -312,8 +312,7 @@ impl<P: OutputPin> Line<P> {
         let parts = self.table.iter().filter_map(|record| self.next_edge(record));
         let shown = self.shown.map(|shown| shown.since + self.config.result_hold);
         let missed = self.missed_at.map(|since| since + self.config.result_hold);
-        let hold_ends = if let Mode::Holding { until } = self.mode { Some(until) } else { None };
-        let timers = [shown, missed, hold_ends, self.supervisor.next(), self.gate.closes()];
+        let timers = [shown, missed, self.held_until(), self.supervisor.next(), self.gate.closes()];
         parts.chain(timers.into_iter().flatten().filter(|at| *at > self.now)).min()
     }
 

@@ -29,7 +29,7 @@ impl<P: OutputPin> Line<P> {
     pub fn on_camera_back(&mut self, now: Micros) {
         self.tick(now);
         let was_lost = self.supervisor.camera_back(self.now);
-        if was_lost && !self.supervisor.is_overdue() && matches!(self.mode, Mode::Holding { .. }) {
+        if was_lost && !self.supervisor.is_overdue() && self.held_until().is_some() {
             self.set_mode(Mode::Running);
         }
     }
@@ -47,9 +47,22 @@ impl<P: OutputPin> Line<P> {
     /// Whether a held line asks for one part: the back-off is over, nothing is in flight, and no frame comes of itself. That part
     /// is rejected, and its inspection ends the hold. A PLC that feeds only while Ready is on would wait for ever otherwise.
     pub(super) fn asks_for_a_part(&self) -> bool {
-        let over = matches!(self.mode, Mode::Holding { until } if self.now >= until);
-        let nothing_owed = self.table.is_empty() && self.supervisor.is_idle();
-        over && !self.config.free_running && !self.supervisor.is_camera_lost() && nothing_owed
+        self.back_off_is_over() && !self.config.free_running && !self.supervisor.is_camera_lost() && self.owes_nothing()
+    }
+
+    /// The end of the back-off, while the line is held.
+    pub(super) const fn held_until(&self) -> Option<Micros> {
+        if let Mode::Holding { until } = self.mode { Some(until) } else { None }
+    }
+
+    /// Whether the line is held, and an inspection would end that.
+    pub(super) fn back_off_is_over(&self) -> bool {
+        self.held_until().is_some_and(|until| self.now >= until)
+    }
+
+    /// Nothing is in flight, and no frame or verdict is owed.
+    pub(super) fn owes_nothing(&self) -> bool {
+        self.table.is_empty() && self.supervisor.is_idle()
     }
 
     /// A stage that missed its deadline holds the line.

@@ -32,9 +32,7 @@ impl<P: OutputPin> Line<P> {
         self.counters.completed += 1;
         self.heartbeat = !self.heartbeat;
         self.supervisor.judged();
-        if let Mode::Holding { until } = self.mode
-            && self.now >= until
-        {
+        if self.back_off_is_over() {
             self.supervisor.recovered(self.now);
             if !self.supervisor.is_camera_lost() {
                 self.set_mode(Mode::Running);
