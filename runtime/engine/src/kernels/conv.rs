@@ -113,7 +113,7 @@ pub(super) struct ConvCall<'a> {
     pub first_channel: usize,
 }
 
-/// A body: all tiles of a call.
+/// A body: all tiles of a call. As unsafe as [`conv`].
 pub(super) type Core = unsafe fn(&ConvCall<'_>);
 
 /// What an instruction set gives for this operation.
@@ -227,6 +227,8 @@ pub(super) unsafe fn conv<S: Simd, const PAIRS: usize, const MOST: usize>(call: 
     }
 }
 
+/// # Safety
+/// As [`conv`].
 #[inline(always)]
 unsafe fn runs<S: Simd, const PAIRS: usize, const MOST: usize, const STRIDE: usize>(call: &ConvCall<'_>) {
     let right = call.conv.window.stride[1];
@@ -273,6 +275,9 @@ struct Tile {
 
 impl Tile {
     /// Computes `2 * PAIRS` channels by `NV` vectors and says how many positions that is.
+    ///
+    /// # Safety
+    /// As [`conv`]; the tile begins at a channel and a position that exist.
     #[inline(always)]
     unsafe fn run<S: Simd, const PAIRS: usize, const NV: usize, const STRIDE: usize>(
         &self,

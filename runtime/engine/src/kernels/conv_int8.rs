@@ -314,6 +314,8 @@ struct Fixed<'a> {
     dst_plane: usize,
 }
 
+/// # Safety
+/// As [`Dot`]; `call` is checked.
 #[inline(always)]
 unsafe fn runs<D: Dot, const STRIDE: usize>(call: &ConvCall<'_>) {
     let conv = call.conv;

@@ -107,6 +107,8 @@ pub(super) unsafe fn depthwise<S: Simd, const ROWS: usize>(call: &Call<f32, f32>
     }
 }
 
+/// # Safety
+/// As [`depthwise`].
 #[inline(always)]
 unsafe fn channels<S: Simd, const ROWS: usize>(call: &Call<f32, f32>, weights: &Weights) {
     let taps = call.window.taps();
