@@ -312,7 +312,7 @@ impl<P: OutputPin> Line<P> {
         let parts = self.table.iter().filter_map(|record| self.next_edge(record));
         let shown = self.shown.map(|shown| shown.since + self.config.result_hold);
         let missed = self.missed_at.map(|since| since + self.config.result_hold);
-        let timers = [shown, missed, self.held_until(), self.supervisor.next(), self.gate.closes()];
+        let timers = [shown, missed, self.asks_from(), self.supervisor.next(), self.gate.closes()];
         parts.chain(timers.into_iter().flatten().filter(|at| *at > self.now)).min()
     }
 

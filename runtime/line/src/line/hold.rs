@@ -47,7 +47,13 @@ impl<P: OutputPin> Line<P> {
     /// Whether a held line asks for one part: the back-off is over, nothing is in flight, and no frame comes of itself. That part
     /// is rejected, and its inspection ends the hold. A PLC that feeds only while Ready is on would wait for ever otherwise.
     pub(super) fn asks_for_a_part(&self) -> bool {
-        self.back_off_is_over() && !self.config.free_running && !self.supervisor.is_camera_lost() && self.owes_nothing()
+        let over = self.asks_from().is_some_and(|from| self.now >= from);
+        over && !self.supervisor.is_camera_lost() && self.owes_nothing()
+    }
+
+    /// When a held line whose parts are triggered may ask for one. Frames that come of themselves need not be asked for.
+    pub(super) fn asks_from(&self) -> Option<Micros> {
+        self.held_until().filter(|_| !self.config.free_running)
     }
 
     /// The end of the back-off, while the line is held.
