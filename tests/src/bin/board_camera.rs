@@ -4,24 +4,19 @@
 //! `board-camera UNPLUGS REBINDS`. /dev/video0 is a single-planar webcam, video1 a multi-planar one, video2 has an HDMI input,
 //! which can crop.
 
-use std::error::Error;
 use std::fs;
 use std::os::fd::AsRawFd;
 use std::path::Path;
-use std::time::{Duration, Instant};
 
 use jidoka_capture::{Camera, FrameFault, FrameSource, Memory, PixelFormat, Roi, V4l2Config, V4l2Source};
 use jidoka_prepare::{Preparer, Spec};
 use jidoka_tests::reference;
+use jidoka_tests::unplug::{PATIENCE, Result, by_control, by_unbinding};
 use serde_json::{Value, json};
 
-type Result<T> = std::result::Result<T, Box<dyn Error>>;
-
-const PATIENCE: Duration = Duration::from_secs(60);
 const SINGLE: &str = "/dev/video0";
 const MULTI: &str = "/dev/video1";
 const CROPS: &str = "/dev/video2";
-const DRIVER: &str = "/sys/bus/platform/drivers/vivid";
 const WIDTH: u32 = 640;
 const HEIGHT: u32 = 360;
 /// Pixels along the side of the boxes that are compared.
@@ -43,8 +38,8 @@ fn main() -> Result<()> {
         "heap": heap(),
         "crop": crop(),
         "refusals": refusals()?,
-        "unplugs": unplug_by_control(unplugs)?,
-        "rebinds": unbind(rebinds)?,
+        "unplugs": by_control(&config(SINGLE, PixelFormat::Yuyv, 0), unplugs)?,
+        "rebinds": by_unbinding(&config(SINGLE, PixelFormat::Yuyv, 0), rebinds)?,
     });
     fs::write("/share/camera.json", serde_json::to_vec_pretty(&report)?)?;
     Ok(())
@@ -208,89 +203,4 @@ fn refusals() -> Result<Value> {
         .map(|(name, config)| ((*name).to_string(), json!(text(config))))
         .collect::<serde_json::Map<_, _>>()
         .into())
-}
-
-/// Open descriptors and mappings of this process.
-fn holdings() -> Result<(usize, usize)> {
-    let descriptors = fs::read_dir("/proc/self/fd")?.count();
-    Ok((descriptors, fs::read_to_string("/proc/self/maps")?.lines().count()))
-}
-
-/// What is held at the start and at the end of a number of unplugs, and how many went unnoticed.
-struct Count {
-    noticed: u32,
-    start: Option<(usize, usize)>,
-    slowest_ms: u128,
-    total: Instant,
-}
-
-impl Count {
-    fn new() -> Count {
-        Count { noticed: 0, start: None, slowest_ms: 0, total: Instant::now() }
-    }
-
-    fn report(&self, rounds: u32) -> Result<Value> {
-        let (start, end) = (self.start.unwrap_or_default(), holdings()?);
-        Ok(json!({
-            "rounds": rounds, "noticed": self.noticed, "slowest_ms": self.slowest_ms as u64,
-            "descriptors": [start.0, end.0], "mappings": [start.1, end.1], "seconds": self.total.elapsed().as_secs(),
-        }))
-    }
-}
-
-fn is_gone(source: &mut V4l2Source) -> bool {
-    (0..20).any(|_| matches!(source.next(Duration::from_secs(1)), Err(FrameFault::Gone)))
-}
-
-/// The driver's own way of pretending to be pulled.
-fn unplug_by_control(rounds: u32) -> Result<Value> {
-    let config = config(SINGLE, PixelFormat::Yuyv, 0);
-    let mut count = Count::new();
-    for _ in 0..rounds {
-        let began = Instant::now();
-        let mut source = V4l2Source::open(&config)?;
-        source.next(PATIENCE)?;
-        source.camera().set_control("disconnect", 1)?;
-        count.noticed += u32::from(is_gone(&mut source));
-        drop(source);
-        count.slowest_ms = count.slowest_ms.max(began.elapsed().as_millis());
-        if count.start.is_none() {
-            count.start = Some(holdings()?);
-        }
-    }
-    count.report(rounds)
-}
-
-/// The driver is taken from its device while a stream runs, and given back.
-fn unbind(rounds: u32) -> Result<Value> {
-    let config = config(SINGLE, PixelFormat::Yuyv, 0);
-    let mut count = Count::new();
-    for _ in 0..rounds {
-        let mut source = open_when_there(&config)?;
-        source.next(PATIENCE)?;
-        fs::write(format!("{DRIVER}/unbind"), "vivid.0")?;
-        count.noticed += u32::from(is_gone(&mut source));
-        drop(source);
-        fs::write(format!("{DRIVER}/bind"), "vivid.0")?;
-        let back = Instant::now();
-        let mut source = open_when_there(&config)?;
-        source.next(PATIENCE)?;
-        count.slowest_ms = count.slowest_ms.max(back.elapsed().as_millis());
-        drop(source);
-        if count.start.is_none() {
-            count.start = Some(holdings()?);
-        }
-    }
-    count.report(rounds)
-}
-
-fn open_when_there(config: &V4l2Config) -> Result<V4l2Source> {
-    let until = Instant::now() + PATIENCE;
-    loop {
-        match V4l2Source::open(config) {
-            Ok(source) => return Ok(source),
-            Err(error) if Instant::now() > until => return Err(error.into()),
-            Err(_) => std::thread::sleep(Duration::from_millis(20)),
-        }
-    }
 }
