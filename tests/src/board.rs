@@ -92,7 +92,8 @@ impl Programs {
     /// When `tests/board/boot` cannot be started.
     pub fn boot_camera(&self, arguments: &[&str], vivid: &str, share: &Path, limit_s: u32) -> std::io::Result<Boot> {
         let output = Command::new(root().join("tests/board/boot"))
-            .args(["-t", &limit_s.to_string(), "-n", "2", "-V", vivid])
+            .args(["-t", &limit_s.to_string(), "-n", "2", "-m", "1G", "-V", vivid, "-f"])
+            .arg(&self.inspector)
             .arg("-s")
             .arg(share)
             .arg("aarch64")

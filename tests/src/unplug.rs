@@ -8,6 +8,10 @@ use std::time::{Duration, Instant};
 use jidoka_capture::{Attempt, FrameFault, FrameSource, Reopen, SourceConfig, V4l2Config, V4l2Source, monotonic_now};
 use serde_json::{Value, json};
 
+mod station;
+
+pub use station::by_unbinding_the_stations;
+
 /// What may go wrong on the board.
 pub type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
@@ -17,7 +21,7 @@ const DRIVER: &str = "/sys/bus/platform/drivers/vivid";
 /// Rounds between two lines of the log.
 const LOG_EVERY: usize = 100;
 
-/// What this process and the kernel hold.
+/// What a process and the kernel hold.
 #[derive(Clone, Copy, Debug, Default)]
 struct Holdings {
     descriptors: usize,
@@ -31,13 +35,18 @@ struct Holdings {
 
 impl Holdings {
     fn now() -> Result<Holdings> {
-        let maps = fs::read_to_string("/proc/self/maps")?;
+        Holdings::of("self")
+    }
+
+    /// Those of a process by its number.
+    fn of(process: &str) -> Result<Holdings> {
+        let maps = fs::read_to_string(format!("/proc/{process}/maps"))?;
         Ok(Holdings {
-            // The folder's own descriptor is among them, every time.
-            descriptors: fs::read_dir("/proc/self/fd")?.count(),
+            // Of our own, that of the folder is among them, every time.
+            descriptors: fs::read_dir(format!("/proc/{process}/fd"))?.count(),
             buffers: maps.lines().filter(|line| line.contains("/dev/video")).count(),
             mappings: maps.lines().count(),
-            resident_kib: kib("/proc/self/status", "VmRSS:")?,
+            resident_kib: kib(&format!("/proc/{process}/status"), "VmRSS:")?,
             vmalloc_kib: kib("/proc/meminfo", "VmallocUsed:")?,
         })
     }
@@ -65,11 +74,10 @@ impl Count {
         Count { noticed: 0, start: None, reopened_ms, total: Instant::now() }
     }
 
-    /// Another round is over, and nothing is open.
-    fn add(&mut self, what: &str, noticed: bool, reopened: Duration) -> Result<()> {
+    /// Another round is over.
+    fn add(&mut self, what: &str, noticed: bool, reopened: Duration, now: Holdings) -> Result<()> {
         self.noticed += u32::from(noticed);
         self.reopened_ms.push(u64::try_from(reopened.as_millis())?);
-        let now = Holdings::now()?;
         let rounds = self.reopened_ms.len();
         if self.start.is_none() || rounds.is_multiple_of(LOG_EVERY) {
             println!("{what} {rounds:5}: {} noticed, back after {reopened:?}, {now:?}", self.noticed);
@@ -78,8 +86,8 @@ impl Count {
         Ok(())
     }
 
-    fn report(mut self, rounds: u32) -> Result<Value> {
-        let (start, end) = (self.start.unwrap_or_default(), Holdings::now()?);
+    fn report(mut self, rounds: u32, end: Holdings) -> Result<Value> {
+        let start = self.start.unwrap_or_default();
         self.reopened_ms.sort_unstable();
         let at = |share: usize| self.reopened_ms.get(self.reopened_ms.len().saturating_sub(1) * share / 100);
         Ok(json!({
@@ -110,9 +118,9 @@ pub fn by_control(config: &V4l2Config, rounds: u32) -> Result<Value> {
         source.camera().set_control("disconnect", 1)?;
         let noticed = is_gone(&mut source);
         drop(source);
-        count.add("disconnect", noticed, opened)?;
+        count.add("disconnect", noticed, opened, Holdings::now()?)?;
     }
-    count.report(rounds)
+    count.report(rounds, Holdings::now()?)
 }
 
 /// The driver is taken from its device while a stream runs, and given back; the product's own opener finds it again. The time is
@@ -137,10 +145,10 @@ pub fn by_unbinding(config: &V4l2Config, rounds: u32) -> Result<Value> {
         source.next(PATIENCE)?;
         let reopened = bound.elapsed();
         drop(source);
-        count.add("unbind", noticed, reopened)?;
+        count.add("unbind", noticed, reopened, Holdings::now()?)?;
         reopen.begin(monotonic_now());
     }
-    count.report(rounds)
+    count.report(rounds, Holdings::now()?)
 }
 
 /// The camera, once it opens.

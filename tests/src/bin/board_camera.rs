@@ -11,7 +11,7 @@ use std::path::Path;
 use jidoka_capture::{Camera, FrameFault, FrameSource, Memory, PixelFormat, Roi, V4l2Config, V4l2Source};
 use jidoka_prepare::{Preparer, Spec};
 use jidoka_tests::reference;
-use jidoka_tests::unplug::{PATIENCE, Result, by_control, by_unbinding};
+use jidoka_tests::unplug::{PATIENCE, Result, by_control, by_unbinding, by_unbinding_the_stations};
 use serde_json::{Value, json};
 
 const SINGLE: &str = "/dev/video0";
@@ -40,6 +40,7 @@ fn main() -> Result<()> {
         "refusals": refusals()?,
         "unplugs": by_control(&config(SINGLE, PixelFormat::Yuyv, 0), unplugs)?,
         "rebinds": by_unbinding(&config(SINGLE, PixelFormat::Yuyv, 0), rebinds)?,
+        "station": by_unbinding_the_stations(rebinds)?,
     });
     fs::write("/share/camera.json", serde_json::to_vec_pretty(&report)?)?;
     Ok(())
