@@ -351,7 +351,7 @@ impl Stream {
             }
             StreamKind::Packed(unpacked, narrow) => {
                 // A frame begins with its first line: what is left of the frame before must not be taken for it.
-                let lines = unpacked.lines(Lines { data, stride }, first, count, line == 0);
+                let lines = unpacked.lines(Lines { data, stride }, (first, count), line == 0, kernels);
                 (kernels.vertical_u16)(lines, weights, *narrow, out);
             }
         }

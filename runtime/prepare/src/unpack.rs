@@ -1,6 +1,6 @@
 //! Packed 10- and 12-bit samples (MIPI CSI-2), unpacked a line at a time into a small store.
 
-use crate::kernels::Lines;
+use crate::kernels::{Kernels, Lines};
 
 /// How samples are packed: high bytes first, then a byte with the low bits of the group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,7 +28,13 @@ impl Unpacked {
     }
 
     /// Lines `first..first + count` as little-endian words. `fresh` forgets what was unpacked before.
-    pub fn lines(&mut self, packed: Lines<'_>, first: usize, count: usize, fresh: bool) -> Lines<'_> {
+    pub fn lines(
+        &mut self,
+        packed: Lines<'_>,
+        (first, count): (usize, usize),
+        fresh: bool,
+        kernels: &Kernels,
+    ) -> Lines<'_> {
         let stride = 2 * self.samples;
         let known = if fresh { 0..0 } else { self.first..self.first + self.count };
         let mut done = 0;
@@ -40,46 +46,52 @@ impl Unpacked {
         for k in done..count {
             let line = &packed.data[(first + k) * packed.stride..];
             let words = &mut self.words[k * stride..(k + 1) * stride];
-            match self.packing {
-                Packing::Ten => ten(line, words),
-                Packing::Twelve => twelve(line, words),
-            }
+            (kernels.unpack)(line, self.packing, words);
         }
         (self.first, self.count) = (first, count);
         Lines { data: &self.words, stride }
     }
 }
 
-fn ten(packed: &[u8], words: &mut [u8]) {
-    for (words, group) in words.chunks_mut(8).zip(packed.chunks(5)) {
-        for (k, word) in words.chunks_exact_mut(2).enumerate() {
-            let low = group[4] >> (2 * k) & 3;
-            word.copy_from_slice(&(u16::from(group[k]) << 2 | u16::from(low)).to_le_bytes());
-        }
-    }
+/// Which byte of the packed line has the high bits of sample `k`, where each group's last byte has `shift` bits of every sample.
+#[cfg_attr(not(any(target_arch = "x86_64", target_arch = "aarch64")), allow(dead_code, reason = "for the fast ways"))]
+pub(crate) const fn sample_byte(shift: usize, k: usize) -> usize {
+    let group = 8 / shift;
+    k / group * (group + 1) + k % group
 }
 
-fn twelve(packed: &[u8], words: &mut [u8]) {
-    for (words, group) in words.chunks_mut(4).zip(packed.chunks(3)) {
-        for (k, word) in words.chunks_exact_mut(2).enumerate() {
-            let low = group[2] >> (4 * k) & 15;
-            word.copy_from_slice(&(u16::from(group[k]) << 4 | u16::from(low)).to_le_bytes());
-        }
-    }
+/// Which byte has its low bits.
+#[cfg_attr(not(any(target_arch = "x86_64", target_arch = "aarch64")), allow(dead_code, reason = "for the fast ways"))]
+pub(crate) const fn low_bits_byte(shift: usize, k: usize) -> usize {
+    let group = 8 / shift;
+    k / group * (group + 1) + group
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    /// Every set of inner loops, on samples at the beginning, in the middle and at the end of what its blocks cover.
+    fn check(packing: Packing, group: &[u8], expected: &[u16]) {
+        for kernels in Kernels::all() {
+            for groups in [1, 2, 7, 8, 9, 40] {
+                // Other groups around it, and nothing behind the last.
+                for at in 0..groups {
+                    let mut packed = vec![0x5a; groups * group.len()];
+                    packed[at * group.len()..][..group.len()].copy_from_slice(group);
+                    let mut words = vec![0; 2 * groups * expected.len()];
+                    (kernels.unpack)(&packed, packing, &mut words);
+                    let samples: Vec<u16> = words.chunks(2).map(|w| u16::from_le_bytes([w[0], w[1]])).collect();
+                    let found = &samples[at * expected.len()..][..expected.len()];
+                    assert_eq!(found, expected, "{}, group {at} of {groups}", kernels.name);
+                }
+            }
+        }
+    }
+
     #[test]
     fn packed_samples_come_apart() {
-        let mut words = [0; 8];
-        ten(&[0x80, 0x01, 0xff, 0x00, 0b11_10_01_00], &mut words);
-        let samples: Vec<u16> = words.chunks(2).map(|w| u16::from_le_bytes([w[0], w[1]])).collect();
-        assert_eq!(samples, [0x200, 0x005, 0x3fe, 0x003]);
-        let mut words = [0; 4];
-        twelve(&[0x80, 0x01, 0xc5], &mut words);
-        assert_eq!(words, [0x05, 0x08, 0x1c, 0x00]);
+        check(Packing::Ten, &[0x80, 0x01, 0xff, 0x00, 0b11_10_01_00], &[0x200, 0x005, 0x3fe, 0x003]);
+        check(Packing::Twelve, &[0x80, 0x01, 0xc5], &[0x805, 0x01c]);
     }
 }

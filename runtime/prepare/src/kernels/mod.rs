@@ -11,6 +11,7 @@ mod x86_avx2;
 mod neon;
 
 use crate::color::Channel;
+use crate::unpack::Packing;
 use crate::weights::Axis;
 
 /// Lines that are added up: line `k` begins at `data[k * stride]`.
@@ -29,6 +30,7 @@ pub(crate) struct Narrow {
 }
 
 /// The parts of packed 4:2:2 lines: luma from every other byte, the two chromas from every fourth.
+#[cfg_attr(not(target_arch = "x86_64"), allow(dead_code, reason = "only AVX2 takes them apart at once"))]
 pub(crate) struct Parts422<'a> {
     pub luma: &'a mut [i16],
     pub chroma: [&'a mut [i16]; 2],
@@ -56,6 +58,8 @@ pub(crate) struct Kernels {
     pub vertical_422: Option<Vertical422>,
     /// out[x] = (sum over k of weights[k] x line k's narrowed word x + 8192) >> 14.
     pub vertical_u16: fn(lines: Lines<'_>, weights: &[i16], narrow: Narrow, out: &mut [i16]),
+    /// Packed samples as little-endian words. `packed` goes on to the end of the frame.
+    pub unpack: fn(packed: &[u8], packing: Packing, words: &mut [u8]),
     /// out[j] = row[j x step].
     pub split: fn(row: &[i16], step: usize, out: &mut [i16]),
     /// out[i] = (sum over k of axis.weights[i x taps + k] x row[axis.first[i] + k] + 8192) >> 14. `row` has `SLACK`

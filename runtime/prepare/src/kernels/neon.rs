@@ -4,6 +4,7 @@ use std::arch::aarch64::*;
 
 use super::{Kernels, Lines, Narrow, SLACK, portable};
 use crate::color::{COLOR_BITS, Channel, WHITE};
+use crate::unpack::{Packing, low_bits_byte, sample_byte};
 use crate::weights::{Axis, WEIGHT_BITS};
 
 /// The set for 64-bit ARM.
@@ -12,6 +13,7 @@ pub(crate) const KERNELS: Kernels = Kernels {
     name: "neon",
     vertical_u8,
     vertical_u16,
+    unpack,
     split,
     horizontal,
     color,
@@ -106,6 +108,56 @@ fn vertical_u16(lines: Lines<'_>, weights: &[i16], narrow: Narrow, out: &mut [i1
     }
     if !tail.is_empty() {
         portable::vertical_u16(Lines { data: &lines.data[2 * whole..], ..lines }, weights, narrow, tail);
+    }
+}
+
+fn unpack(packed: &[u8], packing: Packing, words: &mut [u8]) {
+    match packing {
+        Packing::Ten => unpack_blocks::<2>(packed, packing, words),
+        Packing::Twelve => unpack_blocks::<4>(packed, packing, words),
+    }
+}
+
+/// Where the bytes of eight samples with `shift` low bits come from: the high ones, and those that hold the low bits, each in the
+/// lower byte of a word; and how far every sample's low bits are moved.
+const fn places(shift: usize) -> ([u8; 16], [u8; 16], [i16; 8]) {
+    let (mut high, mut low, mut moves) = ([255; 16], [255; 16], [0; 8]);
+    let mut k = 0;
+    while k < 8 {
+        high[2 * k] = sample_byte(shift, k) as u8;
+        low[2 * k] = low_bits_byte(shift, k) as u8;
+        moves[k] = -((shift * (k % (8 / shift))) as i16);
+        k += 1;
+    }
+    (high, low, moves)
+}
+
+#[inline(always)]
+fn unpack_blocks<const SHIFT: usize>(packed: &[u8], packing: Packing, words: &mut [u8]) {
+    let (high, low, moves) = const { places(SHIFT) };
+    let (high, low, moves) = (bytes(&high, 0), bytes(&low, 0), eight(&moves, 0));
+    // Bytes of eight samples.
+    let step = 8 + SHIFT;
+    let mut done = 0;
+    for (block, out) in words.chunks_exact_mut(16).enumerate() {
+        let at = step * block;
+        if at + 16 > packed.len() {
+            break;
+        }
+        let from = bytes(packed, at);
+        // SAFETY: NEON is part of every processor that this file is compiled for; the chunk has room for 16 bytes.
+        unsafe {
+            // An index past the table gives zero.
+            let top = vreinterpretq_u16_u8(vqtbl1q_u8(from, high));
+            let rest = vshlq_u16(vreinterpretq_u16_u8(vqtbl1q_u8(from, low)), moves);
+            let rest = vandq_u16(rest, vdupq_n_u16((1 << SHIFT) - 1));
+            let samples = vorrq_u16(vshlq_u16(top, vdupq_n_s16(SHIFT as i16)), rest);
+            vst1q_u8(out.as_mut_ptr(), vreinterpretq_u8_u16(samples));
+        }
+        done = block + 1;
+    }
+    if 16 * done < words.len() {
+        portable::unpack(&packed[step * done..], packing, &mut words[16 * done..]);
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::{Kernels, Lines, Narrow};
 use crate::color::{COLOR_BITS, Channel, WHITE};
+use crate::unpack::Packing;
 use crate::weights::{Axis, WEIGHT_BITS};
 
 /// The set for every processor.
@@ -10,6 +11,7 @@ pub(crate) const KERNELS: Kernels = Kernels {
     vertical_u8,
     vertical_422: None,
     vertical_u16,
+    unpack,
     split,
     horizontal,
     color,
@@ -76,6 +78,31 @@ pub(super) fn vertical_u16(lines: Lines<'_>, weights: &[i16], narrow: Narrow, ou
         }
         for (out, sum) in out.iter_mut().zip(sums) {
             *out = (sum >> WEIGHT_BITS) as i16;
+        }
+    }
+}
+
+pub(super) fn unpack(packed: &[u8], packing: Packing, words: &mut [u8]) {
+    match packing {
+        Packing::Ten => ten(packed, words),
+        Packing::Twelve => twelve(packed, words),
+    }
+}
+
+fn ten(packed: &[u8], words: &mut [u8]) {
+    for (words, group) in words.chunks_mut(8).zip(packed.chunks(5)) {
+        for (k, word) in words.chunks_exact_mut(2).enumerate() {
+            let low = group[4] >> (2 * k) & 3;
+            word.copy_from_slice(&(u16::from(group[k]) << 2 | u16::from(low)).to_le_bytes());
+        }
+    }
+}
+
+fn twelve(packed: &[u8], words: &mut [u8]) {
+    for (words, group) in words.chunks_mut(4).zip(packed.chunks(3)) {
+        for (k, word) in words.chunks_exact_mut(2).enumerate() {
+            let low = group[2] >> (4 * k) & 15;
+            word.copy_from_slice(&(u16::from(group[k]) << 4 | u16::from(low)).to_le_bytes());
         }
     }
 }

@@ -6,8 +6,10 @@ use super::{Kernels, Lines, Narrow, SLACK, portable};
 use crate::color::{COLOR_BITS, Channel, WHITE};
 use crate::weights::{Axis, WEIGHT_BITS};
 
+mod apart;
 mod sums;
 
+use apart::{split, unpack};
 use sums::{vertical_422, vertical_u8};
 
 /// A kernel as a plain function pointer.
@@ -26,6 +28,7 @@ pub(crate) const KERNELS: Kernels = Kernels {
     vertical_u8: detected!(vertical_u8(lines, weights, out)),
     vertical_422: Some(detected!(vertical_422(lines, weights, luma_first, out))),
     vertical_u16: detected!(vertical_u16(lines, weights, narrow, out)),
+    unpack: detected!(unpack(packed, packing, words)),
     split: detected!(split(row, step, out)),
     horizontal: detected!(horizontal(row, axis, out)),
     color: detected!(color(components, line_len, count, channel, out)),
@@ -113,34 +116,6 @@ fn vertical_u16(lines: Lines<'_>, weights: &[i16], narrow: Narrow, out: &mut [i1
     }
     if !tail.is_empty() {
         portable::vertical_u16(Lines { data: &lines.data[2 * whole..], ..lines }, weights, narrow, tail);
-    }
-}
-
-/// Every other of 32 values. Values are not negative, so that unsigned packing keeps them.
-#[inline]
-#[target_feature(enable = "avx2")]
-fn halve(a: __m256i, b: __m256i) -> __m256i {
-    let low = _mm256_set1_epi32(0xffff);
-    _mm256_permute4x64_epi64::<0xd8>(_mm256_packus_epi32(_mm256_and_si256(a, low), _mm256_and_si256(b, low)))
-}
-
-#[target_feature(enable = "avx2")]
-fn split(row: &[i16], step: usize, out: &mut [i16]) {
-    let mut done = 0;
-    // Whole blocks, as long as reading the samples in between stays inside the row.
-    while matches!(step, 2 | 4) && done + 16 <= out.len() && (done + 16) * step <= row.len() {
-        let at = done * step;
-        let block = if step == 2 {
-            halve(values(row, at), values(row, at + 16))
-        } else {
-            let first = halve(values(row, at), values(row, at + 16));
-            halve(first, halve(values(row, at + 32), values(row, at + 48)))
-        };
-        store(block, &mut out[done..]);
-        done += 16;
-    }
-    if done < out.len() {
-        portable::split(&row[done * step..], step, &mut out[done..]);
     }
 }
 
