@@ -15,6 +15,8 @@ pub struct V4l2Config {
     pub size: Option<(u32, u32)>,
     /// Pixel format; none for the first that both sides know.
     pub format: Option<PixelFormat>,
+    /// A buffer for each plane of NV12, NV21 and YU12 where the driver offers both; otherwise one buffer for all.
+    pub planes_apart: bool,
     /// Frames a second; none for what the driver has set.
     pub fps: Option<f64>,
     /// Buffers to queue; the driver may give more.
@@ -38,6 +40,7 @@ impl V4l2Config {
             device: device.into(),
             size: None,
             format: None,
+            planes_apart: false,
             fps: None,
             buffers: 4,
             controls: Vec::new(),

@@ -28,6 +28,7 @@ fn main() -> Result<()> {
     let rebinds = arguments.next().transpose()?.unwrap_or(10);
     let mut formats = table(SINGLE)?;
     formats.extend(table(MULTI)?);
+    formats.extend(table_apart()?);
     let report = json!({
         "formats": formats,
         "offered": Camera::open(Path::new(SINGLE))?.formats().iter().map(|format| json!({
@@ -73,16 +74,35 @@ fn table(device: &str) -> Result<Vec<Value>> {
     Ok(rows)
 }
 
+/// The formats that have a buffer a plane as well.
+fn table_apart() -> Result<Vec<Value>> {
+    let mut rows = Vec::new();
+    for format in [PixelFormat::Nv12, PixelFormat::Nv21, PixelFormat::Yu12] {
+        for (quantization, range) in [(1, "full"), (2, "limited")] {
+            let config = V4l2Config { planes_apart: true, ..config(MULTI, format, quantization) };
+            let row = compare_config(&config).unwrap_or_else(|error| json!({ "error": error.to_string() }));
+            println!("{MULTI} {format} {range}, planes apart: {row}");
+            rows.push(json!({ "device": MULTI, "format": format.name(), "range": range, "found": row }));
+        }
+    }
+    Ok(rows)
+}
+
 /// One frame, prepared by the product, against the reference conversion of the same frame, and against what the driver
 /// shows as RGB24.
 fn compare(device: &str, format: PixelFormat, quantization: i64) -> Result<Value> {
+    compare_config(&config(device, format, quantization))
+}
+
+fn compare_config(wanted: &V4l2Config) -> Result<Value> {
     let driver = {
+        let device = wanted.device.to_str().ok_or("a path")?;
         let mut source = V4l2Source::open(&config(device, PixelFormat::Rgb24, 1))?;
         let encoding = source.geometry().encoding;
         let lease = source.next(PATIENCE)?;
         reference::boxes(&lease.view(), encoding, BOX)
     };
-    let mut source = V4l2Source::open(&config(device, format, quantization))?;
+    let mut source = V4l2Source::open(wanted)?;
     let geometry = source.geometry();
     let (width, height) = (WIDTH / BOX as u32, HEIGHT / BOX as u32);
     let mut preparer = Preparer::new(&Spec::new(geometry, width, height))?;
@@ -92,7 +112,8 @@ fn compare(device: &str, format: PixelFormat, quantization: i64) -> Result<Value
     let own = reference::boxes(&lease.view(), geometry.encoding, BOX);
     // vivid makes grey formats from BT.709 luma, whatever the colour space.
     let luma = |[r, g, b]: [f64; 3]| [0.2126 * r + 0.7152 * g + 0.0722 * b; 3];
-    let driver: Vec<[f64; 3]> = if format.is_color() { driver } else { driver.into_iter().map(luma).collect() };
+    let driver: Vec<[f64; 3]> =
+        if geometry.format.is_color() { driver } else { driver.into_iter().map(luma).collect() };
     Ok(json!({
         "reference": largest(&out, &own), "driver": largest(&out, &driver), "planes": lease.view().chroma.is_some(),
         "age_us": jidoka_capture::monotonic_now().saturating_sub(lease.meta().captured_at).as_micros() as u64,

@@ -224,7 +224,7 @@ impl Camera {
     fn choose_code(&self, config: &V4l2Config, current: Code) -> Result<Code, CaptureError> {
         let offered: Vec<Code> = self.codes().into_iter().map(|(code, _)| code).collect();
         let found = match config.format {
-            Some(format) => codes_of(format).find(|code| offered.contains(code)),
+            Some(format) => codes_of(format, config.planes_apart).find(|code| offered.contains(code)),
             None if format_of(current).is_some() => Some(current),
             None => codes().find(|code| offered.contains(code)),
         };

@@ -67,9 +67,10 @@ pub(crate) fn format_of(code: Code) -> Option<PixelFormat> {
     CODES.iter().find(|(known, ..)| **known == code).map(|(_, format, _)| *format)
 }
 
-/// V4L2's codes for a format, those with one buffer first.
-pub(crate) fn codes_of(format: PixelFormat) -> impl Iterator<Item = Code> {
-    CODES.iter().filter(move |(_, known, _)| *known == format).map(|(code, ..)| **code)
+/// V4L2's codes for a format, those with one buffer first, or those with a buffer a plane.
+pub(crate) fn codes_of(format: PixelFormat, apart_first: bool) -> impl Iterator<Item = Code> {
+    let with = move |apart| CODES.iter().filter(move |(_, known, is_apart)| *known == format && *is_apart == apart);
+    with(apart_first).chain(with(!apart_first)).map(|(code, ..)| **code)
 }
 
 /// Every code that can be prepared, the most useful first.
@@ -112,7 +113,7 @@ mod tests {
     #[test]
     fn every_format_has_a_code_and_every_code_is_known_once() {
         for format in PixelFormat::all() {
-            let code = codes_of(format).next();
+            let code = codes_of(format, false).next();
             assert_eq!(code.and_then(format_of), Some(format), "{format}");
         }
         for code in codes() {

@@ -155,20 +155,6 @@ impl V4l2Source {
         self.stats.starved += starved;
         self.stats.restamped += u64::from(filled.restamped);
     }
-
-    /// Whether a buffer holds a whole frame.
-    fn examine(&self, filled: &Filled) -> Result<(), FrameFault> {
-        if filled.damaged {
-            return Err(FrameFault::Damaged { frame: filled.id() });
-        }
-        for ((&used, &offset), &needed) in filled.used.iter().zip(&filled.offset).zip(&self.needed) {
-            if used.saturating_sub(offset) < needed {
-                let got = used.saturating_sub(offset);
-                return Err(FrameFault::Short { frame: filled.id(), got, expected: needed });
-            }
-        }
-        Ok(())
-    }
 }
 
 impl FrameSource for V4l2Source {
@@ -178,7 +164,7 @@ impl FrameSource for V4l2Source {
 
     fn next(&mut self, timeout: Duration) -> Result<Lease<'_>, FrameFault> {
         let filled = self.take(timeout)?;
-        if let Err(fault) = self.examine(&filled) {
+        if let Err(fault) = examine(&filled, &self.needed) {
             self.stats.damaged += 1;
             self.queue.give_back(filled.index);
             return Err(fault);
@@ -249,4 +235,45 @@ fn needed(agreed: &Agreed) -> [usize; 3] {
         *needed = format.plane_bytes(plane, width, height, agreed.strides[plane]);
     }
     needed
+}
+
+/// Whether a buffer holds a whole frame.
+fn examine(filled: &Filled, needed: &[usize; 3]) -> Result<(), FrameFault> {
+    if filled.damaged {
+        return Err(FrameFault::Damaged { frame: filled.id() });
+    }
+    for ((&used, &offset), &needed) in filled.used.iter().zip(&filled.offset).zip(needed) {
+        let got = used.saturating_sub(offset);
+        if got < needed {
+            return Err(FrameFault::Short { frame: filled.id(), got, expected: needed });
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn empty_short_and_marked_buffers_are_no_frames() {
+        let check = |used: [usize; 3], offset: [usize; 3], damaged: bool, short: Option<(usize, usize)>| {
+            let (captured_at, queued_at) = (Duration::ZERO, Duration::ZERO);
+            let filled =
+                Filled { index: 0, sequence: 7, captured_at, queued_at, restamped: false, damaged, used, offset };
+            let expected = match short {
+                _ if damaged => Err(FrameFault::Damaged { frame: filled.id() }),
+                Some((got, expected)) => Err(FrameFault::Short { frame: filled.id(), got, expected }),
+                None => Ok(()),
+            };
+            assert_eq!(examine(&filled, &[100, 50, 0]), expected, "{used:?} {offset:?}");
+        };
+        check([100, 50, 0], [0; 3], false, None);
+        check([0, 0, 0], [0; 3], false, Some((0, 100)));
+        check([99, 50, 0], [0; 3], false, Some((99, 100)));
+        check([100, 49, 0], [0; 3], false, Some((49, 50)));
+        check([110, 50, 0], [16, 0, 0], false, Some((94, 100)));
+        check([8, 50, 0], [16, 0, 0], false, Some((0, 100)));
+        check([100, 50, 0], [0; 3], true, None);
+    }
 }
