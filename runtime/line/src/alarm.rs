@@ -181,6 +181,9 @@ impl RejectCounter {
 pub struct Deadlines {
     /// From a trigger (or, free-running, from the last frame) to the next frame of any part.
     pub frame: Span,
+    /// From one frame to the next of a camera that something else triggers: how long the machine may give no part. Free-running,
+    /// `frame` is that.
+    pub silence: Span,
     /// From a frame to the next completed inspection.
     pub inference: Span,
     /// From the deadline that `poll` returned to the next `poll`.
@@ -195,6 +198,7 @@ impl Default for Deadlines {
     fn default() -> Self {
         Deadlines {
             frame: Span::MAX,
+            silence: Span::MAX,
             inference: Span::MAX,
             actuation: Span::MAX,
             backoff: Span::from_millis(100),

@@ -370,13 +370,14 @@ impl<P: OutputPin> Line<P> {
         self.outputs.levels()
     }
 
-    /// Whether the line is idle for certain: nothing in flight, no frame or verdict owed, not held but for a camera that is known
-    /// to be away (resetting the board would not plug it in). A watchdog may be fed then, and after each completed inspection
-    /// ([`Counters::completed`]), and at no other time.
+    /// Whether the line is idle for certain: nothing in flight, no frame or verdict owed, and, where it is held, what ends the
+    /// hold comes from outside: a camera that is away must be plugged in, a part must be triggered. Resetting the board would
+    /// bring neither. A watchdog may be fed then, and after each completed inspection ([`Counters::completed`]), and at no other
+    /// time.
     pub fn is_idle(&self) -> bool {
         let settled = match self.mode {
             Mode::Running => true,
-            Mode::Holding { .. } => self.is_held_for_camera_alone(),
+            Mode::Holding { .. } => self.is_held_for_camera_alone() || !self.config.free_running,
             Mode::Starting | Mode::Stopped => false,
         };
         self.owes_nothing() && settled

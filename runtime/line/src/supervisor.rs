@@ -7,7 +7,6 @@ use crate::time::{Micros, Span};
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Supervisor {
     limits: Deadlines,
-    free_running: bool,
     frame_due: Option<Micros>,
     inference_due: Option<Micros>,
     poll_due: Option<Micros>,
@@ -20,10 +19,12 @@ pub(crate) struct Supervisor {
 }
 
 impl Supervisor {
-    pub(crate) const fn new(limits: Deadlines, free_running: bool) -> Supervisor {
+    pub(crate) const fn new(mut limits: Deadlines, free_running: bool) -> Supervisor {
+        if free_running {
+            limits.silence = limits.frame;
+        }
         Supervisor {
             limits,
-            free_running,
             frame_due: None,
             inference_due: None,
             poll_due: None,
@@ -46,13 +47,13 @@ impl Supervisor {
     }
 
     pub(crate) fn no_more_frames(&mut self) {
-        (self.frame_due, self.limits.frame) = (None, Span::MAX);
+        self.frame_due = None;
+        (self.limits.frame, self.limits.silence) = (Span::MAX, Span::MAX);
     }
 
     /// A frame of which nothing follows.
     pub(crate) fn frame_unfit(&mut self, now: Micros) {
-        let owes_next = self.free_running && !self.camera_lost;
-        self.frame_due = if owes_next { due(now, self.limits.frame) } else { None };
+        self.frame_due = if self.camera_lost { None } else { due(now, self.limits.silence) };
     }
 
     pub(crate) fn camera_lost(&mut self) {
@@ -63,8 +64,8 @@ impl Supervisor {
     /// Whether the camera was away until now.
     pub(crate) fn camera_back(&mut self, now: Micros) -> bool {
         let was_lost = core::mem::take(&mut self.camera_lost);
-        if was_lost && self.free_running {
-            self.frame_due = due(now, self.limits.frame);
+        if was_lost {
+            self.frame_due = due(now, self.limits.silence);
         }
         was_lost
     }

@@ -1,12 +1,14 @@
 //! Plants each deliberate bug in the line and shows which promise the simulation finds broken: the table in docs/SIMULATION.md.
 //!
-//! `cargo run --release -p jidoka-sim --features mutants --example bugs`. Exits with 1 where a bug is not found.
+//! `cargo run --release -p jidoka-sim --features mutants --example bugs -- [SEEDS=0]`: the table for one seed, and then how many of
+//! so many other seeds find each bug too. Exits with 1 where a bug is not found.
 
 use std::process::ExitCode;
 
 use jidoka_sim::hunt;
 
 fn main() -> ExitCode {
+    let seeds: u64 = std::env::args().nth(1).and_then(|text| text.parse().ok()).unwrap_or(0);
     let mut overlooked = 0;
     println!("| deliberate bug | found on the line | by the promise | in the first parts | what was seen |");
     println!("|---|---|---|---|---|");
@@ -29,6 +31,11 @@ fn main() -> ExitCode {
                 println!("| `{bug:?}` | **not found** | | | |");
             }
         }
+    }
+    for seed in 1_001..=1_000 + seeds {
+        let missed: Vec<_> = hunt(seed).into_iter().filter(|(_, found)| found.is_none()).map(|(bug, _)| bug).collect();
+        println!("seed {seed}: {missed:?} not found");
+        overlooked += missed.len();
     }
     if overlooked == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

@@ -221,6 +221,7 @@ impl SimConfig {
         let own = self.station.as_ref().map(|station| station.line.deadlines);
         self.deadlines.or(own).unwrap_or(Deadlines {
             frame: Span::from_micros(6 * self.pitch_us()),
+            silence: Span::MAX,
             inference: self.inference * 12,
             actuation: Span::from_millis(30),
             backoff: Span::from_millis(200),

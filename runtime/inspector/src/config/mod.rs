@@ -99,8 +99,9 @@ pub struct Station {
 pub struct Camera {
     /// Which.
     pub source: SourceConfig,
-    /// How long a frame may be late before the camera counts as silent.
-    pub timeout: std::time::Duration,
+    /// How long a frame may be late before the camera counts as silent; `None` where the file does not say: a second, and for
+    /// ever where the machine triggers the camera.
+    pub timeout: Option<std::time::Duration>,
     /// The part of the frame that is inspected.
     pub roi: Option<Roi>,
 }

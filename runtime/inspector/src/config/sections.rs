@@ -163,7 +163,7 @@ struct Raw {
     defect_percent: f64,
     parts: Option<u32>,
     first_part: u32,
-    timeout_ms: f64,
+    timeout_ms: Option<f64>,
 }
 
 pub fn camera(folder: &Path, reader: &mut Reader<'_>) -> Camera {
@@ -212,7 +212,8 @@ pub fn camera(folder: &Path, reader: &mut Reader<'_>) -> Camera {
         }
         Kind::Synthetic => SourceConfig::Synthetic(synthetic(&raw, size, line(reader, "format"), reader)),
     };
-    Camera { source, timeout: Duration::from_micros((raw.timeout_ms * 1000.0) as u64), roi: roi(reader) }
+    let timeout = raw.timeout_ms.map(|ms| Duration::from_micros((ms * 1000.0) as u64));
+    Camera { source, timeout, roi: roi(reader) }
 }
 
 fn synthetic(raw: &Raw, size: Option<(u32, u32)>, line: Option<usize>, reader: &mut Reader<'_>) -> SyntheticConfig {
@@ -247,11 +248,10 @@ fn camera_keys(reader: &mut Reader<'_>) -> Raw {
         memory: table.choice("memory", &memories, Some("driver"), "v4l2: whose buffers the camera fills"),
         as_recorded: table.flag("as_recorded", false, "replay: a recording plays in its own rhythm; without fps"),
         kind: table.choice("source", &kinds, None, "where frames come from"),
-        timeout_ms: table.number(
+        timeout_ms: table.optional_number(
             "timeout_ms",
             10.0..=600_000.0,
-            Some(1000.0),
-            "silence after which the alarm is raised",
+            "silence after which the alarm is raised; absent: 1000, and none with [trigger] source = \"camera\"",
         ),
         device: table.text("device", "v4l2: the device node, best a link in /dev/v4l/by-id"),
         width: table.optional_count("width", 16..=16384, "pixels; absent: as the driver has it"),

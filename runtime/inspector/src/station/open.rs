@@ -30,6 +30,8 @@ use crate::os::mapped::MappedFile;
 
 /// How many edges a simulated chip remembers.
 const SIM_EDGES: usize = 1 << 16;
+/// How late a frame may be, where the file does not say.
+const USUAL_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(1);
 
 /// A station, and what its commands need of it besides.
 pub struct Opened {
@@ -138,7 +140,8 @@ fn framing(config: &Config) -> Framing {
 /// How the line runs, from the whole of a configuration.
 pub fn line_of(config: &Config, recipe: Recipe) -> LineConfig {
     let (trigger, reject, policy) = (&config.trigger, &config.reject, &config.line_policy);
-    let base = line(reject, config.camera.timeout);
+    let base = line(reject, config.camera.timeout.unwrap_or(USUAL_TIMEOUT));
+    let triggered = trigger.source == Source::Camera;
     let way = Span::from_micros(reject.delay_us);
     // Where the station exposes the part itself, the line knows when; otherwise the delay leads from the trigger to it.
     let delay = if trigger.strobe.is_some() { 0 } else { trigger.delay.unsigned_abs() };
@@ -160,8 +163,9 @@ pub fn line_of(config: &Config, recipe: Recipe) -> LineConfig {
         stop_on: config.alarms.stop_on,
         longest_on: reject.longest_on_us.map(Span::from_micros),
         deadlines: Deadlines {
-            // A camera that waits for its trigger owes no frame.
-            frame: if trigger.source == Source::Camera { Span::MAX } else { base.deadlines.frame },
+            // A camera that waits for its trigger owes no frame, unless the user says how often the machine triggers it.
+            frame: if triggered { Span::MAX } else { base.deadlines.frame },
+            silence: config.camera.timeout.filter(|_| triggered).map_or(Span::MAX, Span::from_duration),
             inference: deadlines.inference.unwrap_or(way),
             actuation: deadlines.actuation.unwrap_or(way),
             backoff: deadlines.backoff,

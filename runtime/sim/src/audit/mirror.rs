@@ -3,8 +3,9 @@
 use crate::config::{SimConfig, Trigger};
 
 pub(crate) struct Mirror {
-    free_running: bool,
     frame_deadline: u64,
+    /// From one frame to the next.
+    silence: u64,
     least_hold: u64,
     consecutive: u32,
     next_id: Option<u64>,
@@ -21,8 +22,8 @@ impl Mirror {
     pub(crate) fn new(config: &SimConfig) -> Mirror {
         let deadlines = config.deadlines();
         Mirror {
-            free_running: config.trigger == Trigger::FreeRun,
             frame_deadline: deadlines.frame.as_micros(),
+            silence: if config.trigger == Trigger::FreeRun { deadlines.frame } else { deadlines.silence }.as_micros(),
             least_hold: deadlines.backoff.as_micros(),
             consecutive: u32::from(config.limits.consecutive),
             next_id: None,
@@ -61,8 +62,8 @@ impl Mirror {
     }
 
     pub(crate) fn camera_back(&mut self, now: u64) {
-        if std::mem::take(&mut self.camera_lost) && self.free_running {
-            self.frame_due = Some(now.saturating_add(self.frame_deadline));
+        if std::mem::take(&mut self.camera_lost) {
+            self.frame_due = now.checked_add(self.silence);
         }
     }
 
@@ -77,7 +78,7 @@ impl Mirror {
     }
 
     pub(crate) fn frame_arrived(&mut self, now: u64) {
-        self.frame_due = (self.free_running && !self.camera_lost).then_some(now.saturating_add(self.frame_deadline));
+        self.frame_due = if self.camera_lost { None } else { now.checked_add(self.silence) };
     }
 
     pub(crate) fn delivered(&mut self, complete: bool, _now: u64) {

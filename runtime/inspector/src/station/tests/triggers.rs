@@ -22,6 +22,13 @@ fn every_frame_of_a_triggered_camera_is_a_part_and_silence_is_no_fault() {
 }
 
 #[test]
+fn silence_of_a_triggered_camera_is_a_fault_where_the_file_says_after_how_long() {
+    let changes = [CAMERA[0], CAMERA[1], ("timeout_ms = 60000", "timeout_ms = 200")];
+    let told = check(&changes, &[Frame(GOOD_GREY), Wait(1000)]);
+    assert!(told.raised(Alarm::FrameDeadline));
+}
+
+#[test]
 fn a_frame_that_a_triggered_camera_lost_is_a_part_missed_with_an_alarm() {
     let steps = [Frame(GOOD_GREY), Wait(70), Lose(2), Frame(BAD_GREY), Wait(70)];
     let told = check(&CAMERA, &steps);

@@ -152,6 +152,50 @@ fn a_watchdog_is_fed_while_the_camera_is_looked_for() {
     assert!(!stopped.line.is_idle() && stopped.raised(Alarm::CameraLost) == 0);
 }
 
+#[test]
+fn a_watchdog_is_fed_while_a_held_line_waits_for_a_part_and_not_while_frames_should_come() {
+    for free_running in [false, true] {
+        let ms = Span::from_millis;
+        let mut rig = Rig::new(|config| {
+            config.deadlines = Deadlines { frame: ms(200), backoff: ms(100), ..Deadlines::default() };
+            config.free_running = free_running;
+        });
+        rig.event(0, |line, now| line.on_frame(now));
+        rig.trigger(1, 0);
+        rig.run_to(150_000);
+        assert!(!rig.line.is_idle(), "a frame is owed");
+        rig.run_to(5_000_000);
+        assert!(matches!(rig.line.mode(), Mode::Holding { .. }));
+        assert_eq!(rig.line.is_idle(), !free_running, "a reset may wake a camera that ought to run, and feeds no part");
+        rig.trigger(6_000, 1);
+        assert!(!rig.line.is_idle(), "the part that was asked for is in flight");
+    }
+}
+
+#[test]
+fn silence_of_a_camera_that_is_triggered_is_a_fault_where_a_limit_is_set() {
+    for (silence, alarms) in [(Span::MAX, 0), (Span::from_millis(500), 1)] {
+        let mut rig = Rig::new(|config| {
+            config.deadlines.silence = silence;
+            config.free_running = false;
+        });
+        for (id, at) in [0, 300, 600].into_iter().enumerate() {
+            rig.trigger(at, id as u64);
+            rig.event(at, |line, now| line.on_frame(now));
+            rig.verdict(at + 20, id as u64, at, Pass);
+        }
+        rig.run_to(1_099_000);
+        assert_eq!(rig.raised(Alarm::FrameDeadline), 0, "parts come often enough");
+        rig.run_to(9_000_000);
+        assert_eq!(rig.raised(Alarm::FrameDeadline), alarms, "once, with {silence:?}");
+        assert!(rig.line.levels().has(Signal::Ready), "a held line asks for a part");
+        rig.trigger(9_100, 3);
+        rig.event(9_100, |line, now| line.on_frame(now));
+        rig.verdict(9_120, 3, 9_100, Pass);
+        assert_eq!(rig.line.mode(), Mode::Running);
+    }
+}
+
 #[derive(Clone, Copy, Debug)]
 enum Step {
     Lost(CameraLoss),
