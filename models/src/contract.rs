@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `jidoka.version` | the version of this table, an integer; a reader refuses a newer one |
 //! | `jidoka.kind` | `inspection` (a whole model) or `backbone` |
-//! | `jidoka.method` | `patchcore-lite`, `padim`, `mahalanobis` or `imported` |
+//! | `jidoka.method` | `patchcore-lite`, `padim`, `mahalanobis`, `teacher-student` or `imported` |
 //! | `jidoka.input` | [`Input`] as JSON |
 //! | `jidoka.roi` | [`Region`] as JSON: the part of each image that was taught |
 //! | `jidoka.corrections` | [`Carried`] as JSON: what was put right in each image, with the pictures that it takes |
@@ -38,13 +38,18 @@ pub enum Method {
     Padim,
     /// Distance from one Gaussian for all positions.
     Mahalanobis,
+    /// Where a student fails to predict its teacher (after Bergmann et al. 2020, Uninformed Students).
+    TeacherStudent,
     /// A model that was made elsewhere.
     Imported,
 }
 
 impl Method {
     /// The methods that can be taught.
-    pub const TAUGHT: [Method; 3] = [Method::PatchcoreLite, Method::Padim, Method::Mahalanobis];
+    pub const TAUGHT: [Method; 4] = [Method::PatchcoreLite, Method::Padim, Method::Mahalanobis, Method::TeacherStudent];
+
+    /// Those that `auto` tries: they share their features and are taught in seconds.
+    pub const COMPARED: [Method; 3] = [Method::PatchcoreLite, Method::Padim, Method::Mahalanobis];
 
     /// The name in files and on the command line.
     pub fn name(self) -> &'static str {
@@ -52,6 +57,7 @@ impl Method {
             Method::PatchcoreLite => "patchcore-lite",
             Method::Padim => "padim",
             Method::Mahalanobis => "mahalanobis",
+            Method::TeacherStudent => "teacher-student",
             Method::Imported => "imported",
         }
     }

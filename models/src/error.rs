@@ -157,6 +157,26 @@ pub enum Error {
         /// The public key.
         key: String,
     },
+    /// The program that trains students cannot be started.
+    #[error(
+        "{}: cannot start: {error}\n  expected: the program that trains students, beside this one or on the PATH\n  try: cargo \
+         build --release -p jidoka-trainer, and copy it beside jidoka; or another --method, which needs no training",
+        program.display()
+    )]
+    NoTrainer {
+        /// The program.
+        program: PathBuf,
+        /// What the system said.
+        error: std::io::Error,
+    },
+    /// A student could not be trained. No model was written.
+    #[error("{}: {reason}", program.display())]
+    Training {
+        /// The program that trains.
+        program: PathBuf,
+        /// What it said, or what became of it.
+        reason: String,
+    },
     /// A setting makes no sense.
     #[error("{key} = {value}: expected {expected}")]
     Setting {

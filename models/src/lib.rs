@@ -25,6 +25,7 @@ pub mod metrics;
 mod preparation;
 pub mod random;
 pub mod signature;
+pub mod student;
 pub mod teach;
 mod zoo;
 

@@ -81,6 +81,36 @@ impl Backbone {
         (self.size.0 / STRIDES[0], self.size.1 / STRIDES[0])
     }
 
+    /// Shape of tap `k`.
+    pub fn tap_shape(&self, k: usize) -> [usize; 4] {
+        [1, self.channels[k], self.size.1 / STRIDES[k], self.size.0 / STRIDES[k]]
+    }
+
+    /// The stem, which a student shares: the result of the one f32 convolution with stride 2 that reads the image, after its
+    /// ReLU where it has one; its name and its channels. None where there is no such thing.
+    pub fn stem(&self) -> Option<(String, usize)> {
+        let graph = self.message.graph.as_ref()?;
+        let mut first = graph.node.iter().filter(|n| n.input.first().is_some_and(|i| i == IMAGE));
+        let (Some(conv), None) = (first.next(), first.next()) else { return None };
+        let strides = conv.attribute.iter().find(|a| a.name == "strides")?;
+        let weight = graph.initializer.iter().find(|c| Some(&c.name) == conv.input.get(1))?;
+        if conv.op_type != "Conv" || strides.ints != [2, 2] {
+            return None;
+        }
+        let raw = conv.output.first()?;
+        let relu = graph.node.iter().find(|n| n.op_type == "Relu" && n.input.first() == Some(raw));
+        let name = relu.map_or(Some(raw), |relu| relu.output.first())?;
+        Some((name.clone(), usize::try_from(*weight.dims.first()?).ok()?))
+    }
+
+    /// The backbone as a student's teacher: outputs `stem`, `tap8` and `tap16`, in this order.
+    pub fn teacher(&self, (stem, channels): (&str, usize)) -> Builder {
+        let mut graph = self.begin();
+        graph.output(stem, &[1, channels, self.size.1 / 2, self.size.0 / 2]);
+        (0..2).for_each(|k| graph.output(TAPS[k], &self.tap_shape(k)));
+        graph
+    }
+
     /// The backbone as the beginning of a graph whose input has the size asked for.
     pub fn begin(&self) -> Builder {
         let mut graph = self.message.graph.clone().unwrap_or_default();

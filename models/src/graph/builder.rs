@@ -45,37 +45,42 @@ impl Builder {
 
     /// Adds f32 constants; returns their name.
     pub fn floats(&mut self, name: &str, shape: &[usize], values: &[f32]) -> String {
-        debug_assert_eq!(shape.iter().product::<usize>(), values.len(), "{name}");
-        self.constants.push(TensorProto {
-            name: name.to_owned(),
-            dims: dims(shape),
-            data_type: DataType::Float as i32,
-            raw_data: values.iter().flat_map(|v| v.to_le_bytes()).collect(),
-            ..TensorProto::default()
-        });
-        name.to_owned()
+        self.constant(name, shape, DataType::Float, values.iter().flat_map(|v| v.to_le_bytes()).collect())
     }
 
     /// Adds i64 constants (shapes and axes); returns their name.
     pub fn integers(&mut self, name: &str, values: &[i64]) -> String {
-        self.constants.push(TensorProto {
-            name: name.to_owned(),
-            dims: vec![values.len() as i64],
-            data_type: DataType::Int64 as i32,
-            raw_data: values.iter().flat_map(|v| v.to_le_bytes()).collect(),
-            ..TensorProto::default()
-        });
-        name.to_owned()
+        let raw = values.iter().flat_map(|v| v.to_le_bytes()).collect();
+        self.constant(name, &[values.len()], DataType::Int64, raw)
+    }
+
+    /// Adds i32 constants (quantised biases); returns their name.
+    pub fn words(&mut self, name: &str, shape: &[usize], values: &[i32]) -> String {
+        self.constant(name, shape, DataType::Int32, values.iter().flat_map(|v| v.to_le_bytes()).collect())
     }
 
     /// Adds i8 constants; returns their name.
     pub fn bytes(&mut self, name: &str, shape: &[usize], values: &[i8]) -> String {
-        debug_assert_eq!(shape.iter().product::<usize>(), values.len(), "{name}");
+        self.constant(name, shape, DataType::Int8, values.iter().map(|v| v.cast_unsigned()).collect())
+    }
+
+    /// Adds u8 constants (zero points of activations); returns their name.
+    pub fn unsigned(&mut self, name: &str, shape: &[usize], values: &[u8]) -> String {
+        self.constant(name, shape, DataType::Uint8, values.to_vec())
+    }
+
+    fn constant(&mut self, name: &str, shape: &[usize], data_type: DataType, raw_data: Vec<u8>) -> String {
+        let size = match data_type {
+            DataType::Int64 => 8,
+            DataType::Float | DataType::Int32 => 4,
+            _ => 1,
+        };
+        debug_assert_eq!(shape.iter().product::<usize>() * size, raw_data.len(), "{name}");
         self.constants.push(TensorProto {
             name: name.to_owned(),
             dims: dims(shape),
-            data_type: DataType::Int8 as i32,
-            raw_data: values.iter().map(|v| v.cast_unsigned()).collect(),
+            data_type: data_type as i32,
+            raw_data,
             ..TensorProto::default()
         });
         name.to_owned()

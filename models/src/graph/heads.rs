@@ -80,17 +80,23 @@ impl Head<'_> {
             Head::PerPosition(gaussian) => per_position(graph, grid, gaussian),
             Head::Global(gaussian) => global(graph, grid, gaussian),
         };
-        let mut map = blur(graph, grid, &distances);
-        if let Some(cues) = cues {
-            map = cues.add(graph, &map);
-        }
-        let (width, height) = grid.map;
-        graph.resize(&map, "anomaly_map", &[1, 1, height, width]);
-        graph.output("anomaly_map", &[1, 1, height, width]);
-        let axes = [("axes", Attribute::Ints(&[1, 2, 3])), ("keepdims", Attribute::Int(0))];
-        graph.node("ReduceMax", &["anomaly_map"], "pred_score", &axes);
-        graph.output("pred_score", &[1]);
+        conclude(graph, grid, &distances, cues);
     }
+}
+
+/// From distances `[1,1,h,w]` to the outputs `anomaly_map` `[1,1,H,W]` and `pred_score` `[1]`. With `cues` the graph has to have
+/// [`STATISTICS`].
+pub(super) fn conclude(graph: &mut Builder, grid: Grid, distances: &str, cues: Option<&Cues>) {
+    let mut map = blur(graph, grid, distances);
+    if let Some(cues) = cues {
+        map = cues.add(graph, &map);
+    }
+    let (width, height) = grid.map;
+    graph.resize(&map, "anomaly_map", &[1, 1, height, width]);
+    graph.output("anomaly_map", &[1, 1, height, width]);
+    let axes = [("axes", Attribute::Ints(&[1, 2, 3])), ("keepdims", Attribute::Int(0))];
+    graph.node("ReduceMax", &["anomaly_map"], "pred_score", &axes);
+    graph.output("pred_score", &[1]);
 }
 
 /// Some channels of the input of a head alone, by a convolution with ones and zeros, which is exact.

@@ -9,6 +9,7 @@ mod builder;
 mod cues;
 mod embedding;
 mod heads;
+mod student;
 
 pub(crate) use backbone::Backbone;
 #[cfg(test)]
@@ -17,6 +18,7 @@ pub(crate) use builder::Builder;
 pub(crate) use cues::{CUES, Cues};
 pub(crate) use embedding::{Embedding, pooled};
 pub(crate) use heads::{Gaussian, Grid, Head};
+pub(crate) use student::{Residual, Student};
 
 /// Input of the whole model.
 pub(crate) const IMAGE: &str = "image";

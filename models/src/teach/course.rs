@@ -1,7 +1,8 @@
 //! The course of teaching: measure, learn, calibrate, assemble.
 
-use jidoka_engine::{Session, onnx};
+use jidoka_engine::Session;
 
+use super::assemble::Findings;
 use super::choose::{self, Candidate};
 use super::corrupt::Corruption;
 use super::cues::Peaks;
@@ -9,13 +10,10 @@ use super::inputs::Inputs;
 use super::learner::{Learned, Learner};
 use super::measure::{embedding, input, run as run_session};
 use super::shape;
-use super::threshold::{Calibrated, Evidence, calibrate, parts_to_prove, quantile};
-use super::{Options, Parts, Progress, Report, Stage, Taught};
-use crate::contract::{Contract, Input, Method, Provenance};
-use crate::corrections::Carried;
+use super::threshold::{Calibrated, Evidence, calibrate, quantile};
+use super::{Options, Parts, Progress, Stage, Taught};
+use crate::contract::Method;
 use crate::graph::{Backbone, CUES, Cues, Embedding, FEATURES, Grid, STATISTICS, session};
-use crate::inspection::{Check, InspectionModel, LoadOptions};
-use crate::preparation::words;
 use crate::random::Random;
 use crate::{Error, zoo};
 
@@ -26,7 +24,7 @@ const FEW: usize = 60;
 /// Held-out parts that are corrupted to choose between methods.
 const CORRUPTED: usize = 60;
 /// Held-out parts that are scored with sensor noise on them.
-const NOISED: usize = 10;
+pub(super) const NOISED: usize = 10;
 /// Standard deviation of that noise: two grey levels, what an 8-bit industrial camera has at moderate gain.
 const NOISE: f64 = 2.0 / 255.0;
 /// Pixels of good parts that may lie above the pixel threshold.
@@ -37,20 +35,34 @@ pub(super) const PIXELS_ABOVE: f64 = 0.001;
 const KEPT_BYTES: usize = 32 << 20;
 
 /// Held-out parts that are scored without cues, to know how high good parts score.
-const LEVELLED: usize = 8;
+pub(super) const LEVELLED: usize = 8;
 
 /// What a method scored on held-out parts.
 #[derive(Default)]
-struct HeldOut {
+pub(super) struct HeldOut {
     /// What good parts score without cues.
     level: f64,
-    scores: Vec<f64>,
+    pub scores: Vec<f64>,
     /// A sample of the pixels of the anomaly maps.
-    pixels: Vec<f64>,
+    pub pixels: Vec<f64>,
     /// Scores of parts with sensor noise.
-    noised: Vec<f64>,
+    pub noised: Vec<f64>,
     /// Scores of corrupted parts; none where there is nothing to choose.
     corrupted: Vec<f64>,
+}
+
+impl HeldOut {
+    /// The threshold at this rate of false rejects.
+    pub fn calibrate(&self, false_reject: f64) -> Calibrated {
+        let mut pixels = self.pixels.clone();
+        pixels.sort_by(f64::total_cmp);
+        calibrate(&Evidence {
+            scores: &self.scores,
+            pixel: quantile(&pixels, 1.0 - PIXELS_ABOVE),
+            false_reject,
+            floor: self.noised.iter().copied().reduce(f64::max),
+        })
+    }
 }
 
 /// What is done to a held-out part before it is scored.
@@ -86,11 +98,7 @@ pub(super) fn run(
     progress: &mut dyn FnMut(Progress<'_>),
 ) -> Result<Taught, Error> {
     let size = shape::size(parts, options);
-    let built_in = if options.int8 { zoo::DEFAULT_INT8 } else { zoo::DEFAULT };
-    let backbone = match &options.backbone {
-        Some(path) => Backbone::read(path, size)?,
-        None => Backbone::from_bytes(built_in.0, built_in.1, size)?,
-    };
+    let backbone = backbone(options, size)?;
     let mut inputs = Inputs::open(parts, options, size, progress)?;
     let count = inputs.count();
     let embedding = embedding(&backbone, &mut inputs, options, progress)?;
@@ -109,14 +117,32 @@ pub(super) fn run(
     };
     let chosen = choose::best(&candidates);
     progress(Progress::Step { stage: Stage::Assemble, done: 0, total: 1 });
-    let calibrated = course.calibrate(&held_out[chosen]);
     let learned = lessons.learners[chosen].learned(None);
     let cues = lessons.peaks.cues(None, held_out[chosen].level);
-    let heads = (&learned, &cues);
-    let mut taught = course.assemble(methods[chosen], &embedding, heads, &held_out[chosen], &calibrated, &inputs)?;
+    let findings = Findings {
+        options,
+        backbone: &course.backbone,
+        inputs: &inputs,
+        method: methods[chosen],
+        bank: learned.bank_rows(grid.depth),
+        held_out: held_out[chosen].scores.iter().copied().enumerate().collect(),
+        calibrated: &held_out[chosen].calibrate(options.false_reject),
+    };
+    let mut graph = embedding.begin(&course.backbone);
+    learned.head().finish(&mut graph, grid, Some(&cues));
+    let mut taught = findings.assemble(graph)?;
     taught.report.candidates = candidates;
     progress(Progress::Step { stage: Stage::Assemble, done: 1, total: 1 });
     Ok(taught)
+}
+
+/// The backbone that the options name, or the built-in one.
+pub(super) fn backbone(options: &Options, size: (u32, u32)) -> Result<Backbone, Error> {
+    let built_in = if options.int8 { zoo::DEFAULT_INT8 } else { zoo::DEFAULT };
+    match &options.backbone {
+        Some(path) => Backbone::read(path, size),
+        None => Backbone::from_bytes(built_in.0, built_in.1, size),
+    }
 }
 
 impl Course<'_> {
@@ -254,137 +280,6 @@ impl Course<'_> {
     fn head(&self, learned: &Learned, cues: Option<&Cues>) -> Result<Session, Error> {
         session(learned.head().alone(self.grid, cues), "held-out head", self.options.threads)
     }
-
-    fn calibrate(&self, held_out: &HeldOut) -> Calibrated {
-        let mut pixels = held_out.pixels.clone();
-        pixels.sort_by(f64::total_cmp);
-        calibrate(&Evidence {
-            scores: &held_out.scores,
-            pixel: quantile(&pixels, 1.0 - PIXELS_ABOVE),
-            false_reject: self.options.false_reject,
-            floor: held_out.noised.iter().copied().reduce(f64::max),
-        })
-    }
-
-    fn assemble(
-        &self,
-        method: Method,
-        embedding: &Embedding,
-        (learned, cues): (&Learned, &Cues),
-        held_out: &HeldOut,
-        calibrated: &Calibrated,
-        inputs: &Inputs<'_>,
-    ) -> Result<Taught, Error> {
-        let bank = learned.bank_rows(self.grid.depth);
-        let mut contract = self.contract(method, bank, calibrated, inputs)?;
-        let mut graph = embedding.begin(&self.backbone);
-        learned.head().finish(&mut graph, self.grid, Some(cues));
-        let mut message = graph.finish(method.name(), &contract.to_metadata());
-        // The graph has to exist and run before it is known what its test image scores.
-        let skip = LoadOptions {
-            engine: jidoka_engine::Options { threads: self.options.threads, ..Default::default() },
-            golden: Check::Skip,
-            ..LoadOptions::default()
-        };
-        let mut model = InspectionModel::from_bytes("the taught model", &onnx::encode(&message), &skip)?;
-        contract.golden = Some(model.make_golden(self.options.seed)?);
-        message.metadata_props = contract
-            .to_metadata()
-            .into_iter()
-            .map(|(key, value)| onnx::StringStringEntryProto { key, value })
-            .collect();
-        let report = self.report(method, bank, held_out, calibrated, inputs);
-        Ok(Taught { onnx: onnx::encode(&message), contract, report })
-    }
-
-    fn contract(
-        &self,
-        method: Method,
-        bank: usize,
-        calibrated: &Calibrated,
-        inputs: &Inputs<'_>,
-    ) -> Result<Contract, Error> {
-        let (fit, filter) = words(self.options.fit, self.options.filter);
-        let (width, height) = inputs.size;
-        Ok(Contract {
-            method,
-            input: Some(Input { width, height, channels: 3, fit, filter }),
-            roi: Some(self.options.roi.into()),
-            corrections: Some(Carried::of(&self.options.corrections)?),
-            threshold: Some(calibrated.threshold.clone()),
-            calibration: Some(calibrated.calibration.clone()),
-            provenance: Provenance {
-                program: format!("jidoka {}", env!("CARGO_PKG_VERSION")),
-                backbone: self.backbone.name.clone(),
-                backbone_sha256: self.backbone.sha256.clone(),
-                images: self.count,
-                images_sha256: inputs.sha256.clone(),
-                seed: self.options.seed,
-                bank,
-            },
-            golden: None,
-        })
-    }
-
-    fn report(
-        &self,
-        method: Method,
-        bank: usize,
-        held_out: &HeldOut,
-        calibrated: &Calibrated,
-        inputs: &Inputs<'_>,
-    ) -> Report {
-        let mut named: Vec<(String, f64)> =
-            held_out.scores.iter().enumerate().map(|(i, &score)| (inputs.name(i), score)).collect();
-        named.sort_by(|a, b| b.1.total_cmp(&a.1));
-        Report {
-            method,
-            images: self.count,
-            skipped: inputs.skipped.clone(),
-            bank,
-            size: inputs.size,
-            threshold: calibrated.threshold.clone(),
-            calibration: calibrated.calibration.clone(),
-            held_out: named,
-            candidates: Vec::new(),
-            warnings: self.warnings(calibrated, inputs),
-        }
-    }
-
-    fn warnings(&self, calibrated: &Calibrated, inputs: &Inputs<'_>) -> Vec<String> {
-        let mut warnings = Vec::new();
-        let rate = self.options.false_reject;
-        let needed = parts_to_prove(rate);
-        if self.count < needed {
-            warnings.push(format!(
-                "{} parts cannot prove a false-reject rate of {:.2} %: {} of them above the threshold is compatible with \
-                 up to {:.1} % (95 % confidence); the threshold rests on the shape of their scores; {needed} parts would prove it",
-                self.count,
-                rate * 100.0,
-                calibrated.threshold.above,
-                calibrated.threshold.bound_95 * 100.0,
-            ));
-        }
-        for &index in &calibrated.far_out {
-            warnings.push(format!(
-                "{} looks unlike the other good parts; if it is a bad part remove it and teach again, if it is good add more like it",
-                inputs.name(index)
-            ));
-        }
-        if inputs.sizes.len() > 1 {
-            warnings.push(format!(
-                "the images have {} different sizes; each is brought to {}x{} by itself",
-                inputs.sizes.len(),
-                inputs.size.0,
-                inputs.size.1
-            ));
-        }
-        if !inputs.skipped.is_empty() {
-            warnings.push(format!("{} images could not be used", inputs.skipped.len()));
-        }
-        warnings.extend(inputs.quality.warnings(|index| inputs.name(index)));
-        warnings
-    }
 }
 
 /// Features and statistics that the feature session last gave, one after the other.
@@ -395,6 +290,11 @@ fn both(features: &Session) -> Vec<f32> {
 /// Scores features and statistics with a head; adds one pixel of each grid cell to `pixels`.
 fn score(head: &mut Session, seen: &[f32], pixels: Option<&mut Vec<f64>>) -> Result<f64, Error> {
     input(head).copy_from_slice(seen);
+    score_filled(head, pixels)
+}
+
+/// Scores what is in the input already.
+pub(super) fn score_filled(head: &mut Session, pixels: Option<&mut Vec<f64>>) -> Result<f64, Error> {
     run_session(head)?;
     if let (Some(pixels), Some(map)) = (pixels, head.output_named("anomaly_map"))
         && let (Some(values), &[.., width]) = (map.as_f32(), map.shape())
@@ -418,7 +318,8 @@ fn transpose(planes: &[f32], depth: usize, rows: &mut Vec<f32>) {
     }
 }
 
-fn add_noise(input: &mut [f32], random: &mut Random) {
+/// Sensor noise, as good parts have to stand it.
+pub(super) fn add_noise(input: &mut [f32], random: &mut Random) {
     for value in input {
         *value = (f64::from(*value) + NOISE * random.normal()).clamp(0.0, 1.0) as f32;
     }

@@ -66,7 +66,8 @@ impl Learner {
     pub fn new(method: Method, grid: Grid, axes: &[f32], folds: usize, images: usize, bank: usize) -> Learner {
         let Grid { width, height, depth, .. } = grid;
         match method {
-            Method::PatchcoreLite | Method::Imported => {
+            // The last two have courses of their own, which ask for no learner.
+            Method::PatchcoreLite | Method::TeacherStudent | Method::Imported => {
                 Learner::Bank { pool: Pool::new(axes, folds, images, bank), rows: bank }
             }
             Method::Padim => {

@@ -5,6 +5,7 @@
 //! cross-validation. Held-out parts are then scored by the very graph that will run, with the fold's bank in it, and the
 //! threshold is put where the stated share of good parts lies above.
 
+mod assemble;
 mod choose;
 mod coreset;
 mod corrupt;
@@ -19,6 +20,7 @@ mod parts;
 mod quality;
 mod shape;
 mod spectrum;
+mod student;
 #[cfg(test)]
 mod tests;
 mod threshold;
@@ -35,6 +37,7 @@ use serde::Serialize;
 
 use crate::Error;
 use crate::contract::{Calibration, Contract, Method, Threshold};
+use crate::student::protocol::Training;
 
 /// Fewest usable images that teaching accepts.
 pub const MIN_IMAGES: usize = 5;
@@ -44,7 +47,7 @@ pub const MIN_IMAGES: usize = 5;
 pub struct Options {
     /// How the model judges.
     pub method: Method,
-    /// Try every method on held-out parts and corrupted copies of them, take the best, and say why; `method` is then not
+    /// Try the methods of [`Method::COMPARED`] on held-out parts and corrupted copies of them, take the best, and say why; `method` is then not
     /// looked at.
     pub auto: bool,
     /// Width and height of the model's input in pixels, multiples of 16; none for the parts' own shape at about 65,536 pixels.
@@ -67,6 +70,10 @@ pub struct Options {
     pub corrections: Corrections,
     /// The parts have been prepared before: region and corrections are stated in the model and not applied again.
     pub prepared: bool,
+    /// Most steps that a student is trained for; of no meaning to other methods.
+    pub steps: usize,
+    /// The program that trains students; none for `jidoka-trainer` beside this program or on the PATH.
+    pub trainer: Option<PathBuf>,
     /// Threads of the engine.
     pub threads: usize,
     /// Features, search and backbone in int8.
@@ -88,6 +95,8 @@ impl Default for Options {
             filter: Filter::Area,
             corrections: Corrections::default(),
             prepared: false,
+            steps: 250,
+            trainer: None,
             threads: 1,
             int8: false,
         }
@@ -114,11 +123,24 @@ pub enum Progress<'a> {
         /// Steps in all.
         total: usize,
     },
+    /// A student is being trained ([`Stage::Train`]).
+    Training {
+        /// Steps done.
+        step: usize,
+        /// Steps in all, if it does not stop early.
+        steps: usize,
+        /// The loss of the last step.
+        loss: f64,
+        /// Seconds left, if all steps are done.
+        left_s: f64,
+    },
 }
 
 /// The stages of teaching, in order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stage {
+    /// Training a student.
+    Train,
     /// Measuring the backbone's channels.
     Measure,
     /// Computing features and choosing those to keep.
@@ -133,6 +155,7 @@ impl Stage {
     /// For people.
     pub fn name(self) -> &'static str {
         match self {
+            Stage::Train => "train",
             Stage::Measure => "measure",
             Stage::Learn => "learn",
             Stage::Calibrate => "calibrate",
@@ -180,6 +203,9 @@ pub struct Report {
     pub held_out: Vec<(String, f64)>,
     /// How each method did where `auto` chose; empty where the method was given.
     pub candidates: Vec<Candidate>,
+    /// How the student was trained; none where the method has none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub training: Option<Training>,
     /// What the user should know, in plain sentences.
     pub warnings: Vec<String>,
 }
@@ -206,7 +232,10 @@ pub fn teach(
 ) -> Result<Taught, Error> {
     check(options)?;
     if options.auto {
-        return course::run(parts, options, &Method::TAUGHT, progress);
+        return course::run(parts, options, &Method::COMPARED, progress);
+    }
+    if options.method == Method::TeacherStudent {
+        return student::run(parts, options, progress);
     }
     course::run(parts, options, &[options.method], progress)
 }
@@ -224,7 +253,10 @@ fn check(options: &Options) -> Result<(), Error> {
         return wrong("bank", options.bank.to_string(), "16 to 65536 features; 1024 suits most parts");
     }
     if !options.auto && options.method == Method::Imported {
-        return wrong("method", options.method.to_string(), "patchcore-lite, padim or mahalanobis");
+        return wrong("method", options.method.to_string(), "patchcore-lite, padim, mahalanobis or teacher-student");
+    }
+    if !(1..=100_000).contains(&options.steps) {
+        return wrong("steps", options.steps.to_string(), "1 to 100000; 250 suit most parts");
     }
     if options.threads == 0 {
         return wrong("threads", "0".to_owned(), "at least 1");

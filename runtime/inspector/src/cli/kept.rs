@@ -21,10 +21,17 @@ pub struct Settings {
     false_reject: f64,
     seed: u64,
     int8: bool,
+    // Files that were written before there were students do not say it.
+    #[serde(default = "usual_steps")]
+    steps: usize,
     roi: Option<[u32; 4]>,
     fit: String,
     filter: String,
     backbone: Option<PathBuf>,
+}
+
+fn usual_steps() -> usize {
+    Options::default().steps
 }
 
 impl Settings {
@@ -38,6 +45,7 @@ impl Settings {
             false_reject: options.false_reject,
             seed: options.seed,
             int8: options.int8,
+            steps: options.steps,
             roi: options.roi.map(|r| [r.x, r.y, r.width, r.height]),
             fit: word(fit.to_possible_value()),
             filter: word(filter.to_possible_value()),
@@ -91,6 +99,8 @@ pub fn read(model: &Path, threads: usize) -> Result<(Kept, Options), Error> {
         // Those that the model carries.
         corrections: carried(model)?,
         prepared: false,
+        steps: settings.steps,
+        trainer: None,
         threads,
         int8: settings.int8,
     };

@@ -29,6 +29,7 @@ Examples:
   jidoka teach --good photos/good --out capper.onnx
   jidoka teach --good photos/good --out capper.onnx --false-reject 0.1% --roi 120,80,400,400
   jidoka teach --good photos/more --out capper.onnx --add            a few more good parts, in seconds
+  jidoka teach --good photos/good --out capper.onnx --method teacher-student   the cheapest a frame; takes a minute
   jidoka teach --good photos/good --out capper.onnx --defects photos/bad --threshold-by f1
   jidoka teach --camera /dev/video0 --parts 30 --out capper.onnx     from a camera, a frame each half second
   jidoka teach --camera monday.frames --parts 30 --out capper.onnx   from a recording, or a folder
@@ -56,9 +57,12 @@ pub struct Args {
     /// The model to write
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
-    /// How the model judges; `auto` tries each on held-out parts and takes the best
+    /// How the model judges; `auto` tries all but teacher-student on held-out parts and takes the best
     #[arg(long, default_value = "patchcore-lite", value_parser = METHODS)]
     method: String,
+    /// Most steps that a student is trained for, 8 parts each (teacher-student)
+    #[arg(long, value_name = "N", default_value_t = Options::default().steps)]
+    steps: usize,
     /// Share of good parts that may be rejected
     #[arg(long, value_parser = values::rate, default_value = "0.5%")]
     false_reject: f64,
@@ -90,7 +94,7 @@ pub struct Args {
     #[arg(long, default_value_t = 1)]
     threads: usize,
     /// Add these good parts to those that the model at --out was taught from, and teach it again as it was taught
-    #[arg(long, conflicts_with_all = ["method", "false_reject", "bank", "size", "roi", "fit", "filter", "backbone", "seed", "int8", "no_keep"])]
+    #[arg(long, conflicts_with_all = ["method", "false_reject", "bank", "size", "roi", "fit", "filter", "backbone", "seed", "int8", "steps", "no_keep"])]
     add: bool,
     /// Do not keep the good parts in a file beside the model (OUT.parts), which --add needs
     #[arg(long)]
@@ -188,7 +192,7 @@ pub fn run(args: &Args) -> Result<(), Error> {
 }
 
 /// The words for a method.
-pub const METHODS: [&str; 4] = ["patchcore-lite", "padim", "mahalanobis", "auto"];
+pub const METHODS: [&str; 5] = ["patchcore-lite", "padim", "mahalanobis", "teacher-student", "auto"];
 
 /// The method that a word stands for; the usual one for `auto`, which then is not looked at.
 pub fn method(word: &str) -> Method {
@@ -224,6 +228,8 @@ fn options(args: &Args) -> Result<Options, Error> {
         filter: args.filter.0,
         corrections,
         prepared: false,
+        steps: args.steps,
+        trainer: None,
         threads: args.threads,
         int8: args.int8,
     })
@@ -359,7 +365,19 @@ fn say_report(args: &Args, report: &Report, bytes: usize, seconds: f64) {
     fact("model", format!("{} ({:.1} MB)", args.out.display(), bytes as f64 / 1e6));
     fact("method", report.method.name().into());
     fact("good parts", report.images.to_string());
-    fact("memory bank", format!("{} features", report.bank));
+    match &report.training {
+        Some(training) => fact(
+            "training",
+            format!(
+                "{} steps in {:.0} s, step {} kept; it leaves {:.1} % of the variance of held-out parts",
+                training.steps,
+                training.seconds,
+                training.best_step,
+                training.held_out_error * 100.0
+            ),
+        ),
+        None => fact("memory bank", format!("{} features", report.bank)),
+    }
     fact("threshold", format!("{:.4}", report.threshold.score));
     let threshold = &report.threshold;
     fact(
@@ -416,16 +434,24 @@ impl Bars {
         match progress {
             Progress::Skipped { name, reason } => log::warn!("skipped {name}: {reason}"),
             Progress::Step { stage, done, total } => {
-                if self.current.as_ref().is_none_or(|(current, _)| *current != stage) {
-                    self.end();
-                    self.current = Some((stage, ui::progress(total as u64, stage.name())));
-                }
-                if let Some((_, bar)) = &self.current {
-                    bar.set_position(done as u64);
-                }
+                self.bar(stage, total).set_position(done as u64);
+            }
+            Progress::Training { step, steps, loss, left_s } => {
+                let bar = self.bar(Stage::Train, steps);
+                bar.set_position(step as u64);
+                bar.set_message(format!("train, {left_s:.0} s left"));
+                log::debug!("step {step} of {steps}: loss {loss:.4}");
             }
             _ => {}
         }
+    }
+
+    /// The bar of a stage; another stage's is taken away.
+    fn bar(&mut self, stage: Stage, total: usize) -> &ProgressBar {
+        if self.current.as_ref().is_none_or(|(current, _)| *current != stage) {
+            self.end();
+        }
+        &self.current.get_or_insert_with(|| (stage, ui::progress(total as u64, stage.name()))).1
     }
 
     /// Takes the last bar away.

@@ -40,7 +40,7 @@ pub struct Args {
     /// Test this model instead of teaching one
     #[arg(long, value_name = "ONNX")]
     model: Option<PathBuf>,
-    /// How the model that is taught judges; `auto` tries each on held-out parts and takes the best
+    /// How the model that is taught judges; `auto` tries all but teacher-student on held-out parts and takes the best
     #[arg(long, default_value = "patchcore-lite", value_parser = super::teach::METHODS)]
     method: String,
     /// Write each test image's score to this file, a JSON object a line, and its map to FILE.maps/ as .npy
