@@ -4,9 +4,10 @@
 //! value first, at the lowest offset that no value with an overlapping life occupies.
 
 use super::Place;
-use crate::graph::{Graph, Op, ValueId};
+use crate::graph::{Graph, Node, Op, ValueId};
 use crate::layout::ALIGN_BYTES;
 use crate::memory::Slot;
+use crate::steps;
 
 /// Offsets for all values.
 pub(super) struct Offsets {
@@ -72,13 +73,20 @@ pub(super) fn assign(graph: &Graph, roots: &[ValueId], places: &[Place]) -> Offs
         offsets.slots[life.root] = slot;
         placed.push((life.first, life.last, slot));
     }
-    for value in graph.nodes.iter().flat_map(|n| &n.inputs).chain(&graph.outputs) {
-        let root = roots[*value];
+    for value in graph.nodes.iter().flat_map(|node| reads(graph, node)).chain(graph.outputs.iter().copied()) {
+        let root = roots[value];
         if graph.values[root].constant.is_some() && offsets.constants[root].is_none() {
             offsets.constants[root] = Some(offsets.slots[root]);
         }
     }
     offsets
+}
+
+/// The inputs that a node's step reads from the arena: all but a constant that it packs once and keeps.
+fn reads<'a>(graph: &'a Graph, node: &'a Node) -> impl Iterator<Item = ValueId> + 'a {
+    let constants: Vec<_> = node.inputs.iter().map(|v| graph.values[*v].constant.as_ref()).collect();
+    let kept = steps::kept_operand(&node.op, &constants);
+    node.inputs.iter().enumerate().filter(move |(index, _)| Some(*index) != kept).map(|(_, value)| *value)
 }
 
 fn lives(graph: &Graph, roots: &[ValueId], places: &[Place]) -> Vec<Life> {
@@ -92,12 +100,12 @@ fn lives(graph: &Graph, roots: &[ValueId], places: &[Place]) -> Vec<Life> {
         life.bytes = life.bytes.max(places[value].bytes().next_multiple_of(ALIGN_BYTES));
     };
     for (at, node) in graph.nodes.iter().enumerate() {
-        for value in node.inputs.iter().chain(&node.outputs) {
-            touch(*value, at);
+        for value in reads(graph, node).chain(node.outputs.iter().copied()) {
+            touch(value, at);
             // What is known beforehand or written by the caller must survive from one run to the next.
-            if graph.values[roots[*value]].constant.is_some() {
-                touch(*value, 0);
-                touch(*value, end);
+            if graph.values[roots[value]].constant.is_some() {
+                touch(value, 0);
+                touch(value, end);
             }
         }
     }

@@ -25,6 +25,15 @@ struct Run {
     block: usize,
 }
 
+/// The operand that becomes A and is packed beforehand: the first that is known.
+pub(super) fn kept_operand(constants: &[Option<&Arc<Tensor>>]) -> Option<usize> {
+    constants.iter().position(|constant| constant.is_some_and(|tensor| floats(tensor).is_some()))
+}
+
+fn floats(tensor: &Tensor) -> Option<&[f32]> {
+    tensor.as_plain_ram()?.as_slice::<f32>().ok()
+}
+
 pub(super) fn build(
     build: &Build,
     product: &MatMul,
@@ -37,12 +46,11 @@ pub(super) fn build(
     }
     let mut product = product.clone();
     let mut places = [&inputs[0], &inputs[1]];
-    let mut known = [constants[0].as_ref(), constants[1].as_ref()];
+    let kept = kept_operand(&[constants[0].as_ref(), constants[1].as_ref()]);
     // C' = B' A': a constant B becomes A, so that it is packed once; likewise a B that is wider than A is high.
-    if known[0].is_none() && (known[1].is_some() || product.n > 4 * product.m && product.m < 8) {
+    if kept == Some(1) || kept.is_none() && product.n > 4 * product.m && product.m < 8 {
         product = transposed(&product);
         places.swap(0, 1);
-        known.swap(0, 1);
     }
     let MatMul { m, n, k, .. } = product;
     if m == 0 || n == 0 || k == 0 {
@@ -51,9 +59,7 @@ pub(super) fn build(
     let tile = build.tiles.pick(m, n, k);
     let batches: usize = product.batch.iter().product();
     let mut packed = Vec::new();
-    if let Some(values) =
-        known[0].and_then(|t| t.as_plain_ram()).and_then(|v| v.as_slice::<f32>().ok().map(<[f32]>::to_vec))
-    {
+    if let Some(values) = kept.and_then(|operand| floats(constants[operand].as_ref()?)) {
         for entry in 0..batches {
             let start = offset(&product.batch, &product.a, entry);
             packed.push(tile.pack_a(m, k, |i, p| values[start + i * product.a.row + p * product.a.col]));

@@ -119,6 +119,12 @@ impl Made {
     }
 }
 
+/// The operand that the step of `op` keeps packed, so that the arena need not hold it; `constants` are its inputs' values where
+/// they are known.
+pub(crate) fn kept_operand(op: &Op, constants: &[Option<&Arc<Tensor>>]) -> Option<usize> {
+    if matches!(op, Op::MatMul(_)) { matmul::kept_operand(constants) } else { None }
+}
+
 /// Makes the step of a node.
 pub(crate) fn build(
     build: &Build,
