@@ -463,6 +463,9 @@ impl<P: OutputPin> Line<P> {
         record.why = why;
         self.missed_at = Some(self.now);
         self.raise(Alarm::MissedPart);
+        if why == Why::Unconfirmed {
+            self.raise(Alarm::Unconfirmed);
+        }
         self.leave(record, Outcome::Missed);
     }
 

@@ -296,6 +296,7 @@ fn an_ejected_part_must_be_seen_to_leave() {
     rig.event(125, |line, now| line.on_confirm(now));
     rig.run_to(1_000_000);
     assert_eq!(rig.outcomes(), [(0, 'r', Why::Score), (1, 'm', Why::Unconfirmed)]);
+    assert_eq!((rig.raised(Alarm::Unconfirmed), rig.raised(Alarm::MissedPart)), (1, 1));
     assert_eq!(rig.raised(Alarm::UnexpectedConfirm), 0);
     rig.event(1_100, |line, now| line.on_confirm(now));
     assert_eq!(rig.raised(Alarm::UnexpectedConfirm), 1);
