@@ -99,7 +99,7 @@ impl Student<'_> {
         graph
     }
 
-    /// Adds the differences teacher - student of both taps, as outputs.
+    /// Teacher and student, with their differences in both taps as outputs.
     pub fn differences(&self, backbone: &Backbone, stem: &str) -> Builder {
         let mut graph = backbone.begin();
         let predicted = self.predict(&mut graph, stem, None);
@@ -110,8 +110,8 @@ impl Student<'_> {
         graph
     }
 
-    /// The whole model up to [`super::STATISTICS`] and the value that it gives the name of: squared distances `[1,1,H/8,W/8]`.
-    pub fn begin(&self, backbone: &Backbone, stem: &str, residual: &Residual) -> (Builder, String) {
+    /// The whole model, with its outputs.
+    pub fn whole(&self, backbone: &Backbone, stem: &str, residual: &Residual, cues: Option<&cues::Cues>) -> Builder {
         let mut graph = backbone.begin();
         let predicted = self.predict(&mut graph, stem, Some(&residual.bias));
         let sums: [String; 2] = std::array::from_fn(|k| {
@@ -122,15 +122,8 @@ impl Student<'_> {
         });
         let (width, height) = backbone.grid();
         let coarse = graph.resize(&sums[1], "residual1.upsampled", &[1, 1, height, width]);
-        graph.node("Add", &[&sums[0], &coarse], "distances", &[]);
+        let distances = graph.node("Add", &[&sums[0], &coarse], "distances", &[]);
         cues::statistics(&mut graph);
-        (graph, "distances".to_owned())
-    }
-
-    /// The whole model, with its outputs.
-    pub fn whole(&self, backbone: &Backbone, stem: &str, residual: &Residual, cues: Option<&cues::Cues>) -> Builder {
-        let (mut graph, distances) = self.begin(backbone, stem, residual);
-        let (width, height) = backbone.grid();
         let grid = Grid { width, height, depth: 1, map: backbone.size, step: None };
         super::heads::conclude(&mut graph, grid, &distances, cues);
         graph

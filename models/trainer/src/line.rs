@@ -1,7 +1,5 @@
 //! Good parts as the line will show them, and what the teacher says of each.
 
-use std::collections::BTreeMap;
-
 use jidoka_engine::{Model, Options, Session};
 use jidoka_models::random::Random;
 use jidoka_models::student::disturb::disturb;
@@ -132,16 +130,16 @@ impl<'a> Line<'a> {
 /// Mean and deviation of each channel of `values` `[N,C,cells]`.
 fn standard(values: &[f32], count: usize, channels: usize) -> Standard {
     let cells = values.len() / (count * channels);
-    let mut sums: BTreeMap<usize, (f64, f64)> = BTreeMap::new();
+    let mut sums = vec![(0.0, 0.0); channels];
     for (i, plane) in values.chunks_exact(cells).enumerate() {
-        let (sum, squares) = sums.entry(i % channels).or_default();
+        let (sum, squares) = &mut sums[i % channels];
         *sum += plane.iter().map(|&v| f64::from(v)).sum::<f64>();
         *squares += plane.iter().map(|&v| f64::from(v).powi(2)).sum::<f64>();
     }
     let total = (count * cells) as f64;
-    let mean: Vec<f64> = sums.values().map(|(sum, _)| sum / total).collect();
+    let mean: Vec<f64> = sums.iter().map(|(sum, _)| sum / total).collect();
     let variance: Vec<f64> =
-        sums.values().zip(&mean).map(|((_, squares), m)| (squares / total - m * m).max(0.0)).collect();
+        sums.iter().zip(&mean).map(|((_, squares), m)| (squares / total - m * m).max(0.0)).collect();
     let least = LEAST * (variance.iter().sum::<f64>() / channels as f64).sqrt() + 1e-6;
     Standard {
         mean: mean.iter().map(|&m| m as f32).collect(),

@@ -377,7 +377,7 @@ impl<P: OutputPin> Line<P> {
     pub fn is_idle(&self) -> bool {
         let settled = match self.mode {
             Mode::Running => true,
-            Mode::Holding { .. } => self.is_held_for_camera_alone() || !self.config.free_running,
+            Mode::Holding { .. } => self.is_held_for_camera_alone() || self.asks_from().is_some(),
             Mode::Starting | Mode::Stopped => false,
         };
         self.owes_nothing() && settled

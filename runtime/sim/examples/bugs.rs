@@ -1,7 +1,7 @@
 //! Plants each deliberate bug in the line and shows which promise the simulation finds broken: the table in docs/SIMULATION.md.
 //!
-//! `cargo run --release -p jidoka-sim --features mutants --example bugs -- [SEEDS=0]`: the table for one seed, and then how many of
-//! so many other seeds find each bug too. Exits with 1 where a bug is not found.
+//! `cargo run --release -p jidoka-sim --features mutants --example bugs -- [SEEDS=0]`: the table for one seed, and then the bugs
+//! that each of so many other seeds does not find. Exits with 1 where a bug is not found.
 
 use std::process::ExitCode;
 
