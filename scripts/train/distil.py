@@ -34,9 +34,8 @@ from images import Batches
 from teachers import SCALES, Teacher, load_teacher
 
 WARM_UP = 0.05  # share of the run in which the learning rate rises
-LARGE_FROM = 0.75  # from here on half of the fresh batches are 256 px, the size that the net will see
+LARGE_FROM = 0.6  # from here on half of the fresh batches are 256 px, the size that the net will see
 REPLAY = 400  # teacher batches kept for reuse
-AVERAGE_DECAY = 0.998
 VALIDATION = 256  # images at the end of the cache that are never trained on
 WEIGHT = {8: 2.0, 16: 1.0}
 
@@ -98,7 +97,7 @@ class Student(nn.Module):
         return [head(taps[SCALES.index(s)]) for head, s in zip(self.heads, self.scales)]
 
 
-def imitation_loss(got: list[Tensor], want: list[Tensor], scales: list[int]) -> tuple[Tensor, list[float]]:
+def imitation_loss(got: list[Tensor], want: list[Tensor], scales: list[int]) -> tuple[Tensor, list[Tensor]]:
     """The weighted loss, and the unexplained variance of each map for the log."""
     total, weights, errors = torch.zeros((), device=got[0].device), 0.0, []
     for g, w, scale in zip(got, want, scales):
@@ -106,7 +105,7 @@ def imitation_loss(got: list[Tensor], want: list[Tensor], scales: list[int]) -> 
         squared = F.mse_loss(g, w)
         total = total + WEIGHT[scale] * (squared + 1 - F.cosine_similarity(g, w, dim=1).mean())
         weights += WEIGHT[scale]
-        errors.append(float(squared.detach()))
+        errors.append(squared.detach())
     return total / weights, errors
 
 
@@ -129,7 +128,7 @@ class Run:
         if cache.ndim != 4 or cache.shape[1:] != (256, 256, 3) or len(cache) < 2 * VALIDATION:
             raise SystemExit(f"error: {args.images}: shape {cache.shape}, expected [N,256,256,3] with N >= {2 * VALIDATION}")
         self.held_out = Batches(cache[-VALIDATION:], seed=1).draw(VALIDATION, args.size_px)
-        self.batches = Batches(cache[:-VALIDATION], args.seed)
+        self.batches = Batches(cache[:-VALIDATION], args.seed, self.device)
         self.rng = np.random.default_rng(args.seed)
         self.teachers = [load_teacher(spec) for spec in args.teacher]
         for teacher in self.teachers:
@@ -139,10 +138,11 @@ class Run:
         saved = torch.load(args.run / "last.pt", map_location=self.device, weights_only=True) if args.resume else None
         self.targets = [Target(**t) for t in saved["targets"]] if saved else self.teach.targets(self.batches, args.size_px)
         self.student = Student(args.backbone, self.targets).to(self.device, memory_format=torch.channels_last)
+        self.forward = torch.compile(self.student, dynamic=False) if args.compile else self.student
         matrices = [p for p in self.student.parameters() if p.ndim > 1]
         vectors = [p for p in self.student.parameters() if p.ndim <= 1]
         groups = [dict(params=matrices, weight_decay=2e-2), dict(params=vectors, weight_decay=0.0)]
-        self.optimiser = torch.optim.AdamW(groups, lr=args.rate, betas=(0.9, 0.99))
+        self.optimiser = torch.optim.AdamW(groups, lr=args.rate, betas=(0.9, 0.99), fused=self.device.type == "cuda")
         self.average = {k: v.clone() for k, v in self.student.state_dict().items()}
         # Weights and running statistics alike; the batch counters are integers and stay as they are.
         floats = [k for k, v in self.average.items() if v.dtype.is_floating_point]
@@ -169,7 +169,9 @@ class Run:
         return x, self.teach.standardised(x, self.targets)
 
     def _next(self, progress: float) -> tuple[Tensor, list[Tensor]]:
-        """A new teacher batch, or an old one: the teachers cost more than the student."""
+        """A new teacher batch, or an old one: on a CPU the teachers cost more than the student."""
+        if self.args.reuse == 1:
+            return self._fresh(progress)
         if len(self.replay) < REPLAY or self.step % self.args.reuse == 0:
             x, maps = self._fresh(progress)
             item = (x.half(), [m.half() for m in maps])
@@ -184,22 +186,26 @@ class Run:
     def train(self) -> None:
         """Until the time is up."""
         args, total_s = self.args, self.args.minutes * 60
+        self.student.train()
+        if args.compile:
+            for progress in (0.0, *[1.0] * 8):  # both sizes, before the clock runs
+                self._gradients(progress)
         log = open(args.run / "log.jsonl", "a")
         started, smooth, next_save_s = time.monotonic() - self.elapsed_s, None, self.elapsed_s + args.save_minutes * 60
-        self.student.train()
         while self.elapsed_s < total_s:
             progress = self.elapsed_s / total_s
             rate = learning_rate(args.rate, progress)
             for group in self.optimiser.param_groups:
                 group["lr"] = rate
-            loss, errors = self._one_step(progress)
-            if not math.isfinite(loss):
-                raise SystemExit(f"error: the loss diverged at step {self.step}; {args.run}/last.pt holds the last good state")
-            values = np.array([loss, *errors])
+            values = self._one_step(progress)
             smooth = values if smooth is None else 0.97 * smooth + 0.03 * values
             self.elapsed_s = time.monotonic() - started
-            if self.step % 200 == 0:
-                self._log(log, dict(rate=round(rate, 6), loss=round(float(smooth[0]), 4), unexplained=smooth[1:].round(3).tolist()))
+            if self.step % 200 == 0 or self.elapsed_s > next_save_s:
+                # Only here are figures fetched: a GPU would wait for each. What is not finite once stays so in the mean.
+                loss, *errors = smooth.tolist()
+                if not math.isfinite(loss):
+                    raise SystemExit(f"error: the loss diverged by step {self.step}; {args.run}/last.pt holds the last good state")
+                self._log(log, dict(rate=round(rate, 6), loss=round(loss, 4), unexplained=[round(e, 3) for e in errors]))
             if self.elapsed_s > next_save_s:
                 next_save_s = self.elapsed_s + args.save_minutes * 60
                 self._log(log, dict(held_out=self.validate()))
@@ -209,21 +215,26 @@ class Run:
         self.save("last.pt")
         self.save("final.pt", resumable=False)
 
-    def _one_step(self, progress: float) -> tuple[float, list[float]]:
+    def _gradients(self, progress: float) -> tuple[Tensor, int]:
+        """One batch forth and back; loss and unexplained variances in one tensor, and how many images there were."""
         x, maps = self._next(progress)
-        with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.args.bf16):
-            got = self.student(x)
-        loss, errors = imitation_loss(got, maps, self.student.scales)
         self.optimiser.zero_grad(set_to_none=True)
+        with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.args.bf16):
+            got = self.forward(x)
+        loss, errors = imitation_loss(got, maps, self.student.scales)
         loss.backward()
+        return torch.stack([loss.detach(), *errors]), len(x)
+
+    def _one_step(self, progress: float) -> Tensor:
+        values, count = self._gradients(progress)
         nn.utils.clip_grad_norm_(self.student.parameters(), 5.0)
         self.optimiser.step()
         self.step += 1
-        self.seen += len(x)
-        decay = min(AVERAGE_DECAY, (1 + self.step) / (10 + self.step))
+        self.seen += count
+        decay = min(self.args.average, (1 + self.step) / (10 + self.step))
         with torch.no_grad():
             torch._foreach_lerp_(self.averaged, self.live, 1 - decay)
-        return float(loss.detach()), errors
+        return values
 
     @torch.inference_mode()
     def validate(self) -> list[float]:
@@ -274,10 +285,12 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--batch", type=int, default=24, help="small batches learn more per CPU second")
     parser.add_argument("--size-px", type=int, default=128, help="training size before the last quarter; a multiple of 16")
     parser.add_argument("--rate", type=float, default=3e-3, help="peak learning rate")
-    parser.add_argument("--reuse", type=int, default=3, help="steps for each teacher batch")
+    parser.add_argument("--average", type=float, default=0.998, help="decay of the averaged weights, a step")
+    parser.add_argument("--reuse", type=int, default=3, help="steps for each teacher batch; 1 where a GPU makes teachers cheap")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--bf16", action="store_true", help="student in bf16 as well")
+    parser.add_argument("--compile", action="store_true", help="compile the student (a minute or two, then faster on a GPU)")
     parser.add_argument("--memory-map", action="store_true", help="leave the images on disk")
     parser.add_argument("--resume", action="store_true", help="go on from RUN/last.pt")
     parser.add_argument("--cpu", action="store_true", help="do not use CUDA")

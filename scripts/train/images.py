@@ -25,6 +25,7 @@ from torch import Tensor
 import procedural
 
 SIZE = 256
+GROUP = 32  # images that share their crop size, flips and pasted patch
 SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp"}
 
 
@@ -88,8 +89,9 @@ def gather(folders: list[Path], sheets: list[Path], procedural_count: int, seed:
 class Batches:
     """Augmented batches from a cache: what a station's light, lens and pose do, and defects pasted in."""
 
-    def __init__(self, cache: np.ndarray, seed: int):
-        self.cache = torch.from_numpy(cache)
+    def __init__(self, cache: np.ndarray, seed: int, device: torch.device = torch.device("cpu")):
+        self.device = device
+        self.cache = torch.from_numpy(cache).to(device)
         self.rng = np.random.default_rng(seed)
         self.order = np.empty(0, np.int64)
 
@@ -100,18 +102,25 @@ class Batches:
         return taken
 
     def draw(self, count: int, size_px: int) -> Tensor:
-        """f32 [count,3,size,size] in 0..1, channels last. One crop size a batch, one position an image."""
+        """f32 [count,3,size,size] in 0..1, channels last, on the cache's device; `GROUP` images at a time are treated alike."""
+        groups = [self._group(min(GROUP, count - start), size_px) for start in range(0, count, GROUP)]
+        return torch.cat(groups).contiguous(memory_format=torch.channels_last)
+
+    def _group(self, count: int, size_px: int) -> Tensor:
+        """One crop size for all, one position an image."""
         rng = self.rng
         side = SIZE if size_px >= SIZE else int(rng.integers(int(size_px * 0.8), SIZE + 1))
-        offsets = rng.integers(0, SIZE - side + 1, (count, 2))
-        crops = [self.cache[i, y : y + side, x : x + side] for i, (y, x) in zip(self._next(count), offsets)]
-        x = torch.stack(crops).permute(0, 3, 1, 2).float().div_(255)
+        offsets = torch.from_numpy(rng.integers(0, SIZE - side + 1, (2, count, 1))).to(self.device)
+        rows, columns = offsets + torch.arange(side, device=self.device)
+        images = torch.from_numpy(self._next(count)).to(self.device)
+        crops = self.cache[images[:, None, None], rows[:, :, None], columns[:, None, :]]
+        x = crops.permute(0, 3, 1, 2).float().div_(255)
         if side != size_px:
             x = F.interpolate(x, size=(size_px, size_px), mode="bilinear", align_corners=False)
-        return self._augment(x).clamp_(0, 1).contiguous(memory_format=torch.channels_last)
+        return self._augment(x).clamp_(0, 1)
 
     def _per_image(self, count: int, low: float, high: float) -> Tensor:
-        return torch.from_numpy(self.rng.uniform(low, high, (count, 1, 1, 1)).astype(np.float32))
+        return torch.from_numpy(self.rng.uniform(low, high, (count, 1, 1, 1)).astype(np.float32)).to(self.device)
 
     def _augment(self, x: Tensor) -> Tensor:
         rng, count, size = self.rng, x.shape[0], x.shape[2]
@@ -130,8 +139,9 @@ class Batches:
             patched[:, :, y : y + h, z : z + w] = x.roll(1, 0)[:, :, sy : sy + h, sz : sz + w]
             x = patched
         if rng.random() < 0.3:
-            noise = rng.standard_normal(x.shape, np.float32)
-            x = x + torch.from_numpy(noise) * float(rng.uniform(0, 0.03))
+            seed = int(rng.integers(2**62))
+            noise = torch.randn(x.shape, generator=torch.Generator(self.device).manual_seed(seed), device=self.device)
+            x = x + noise * float(rng.uniform(0, 0.03))
         return x
 
 

@@ -4,6 +4,7 @@ A teacher maps images f32 [N,3,H,W] in 0..1 to one feature map at 1/8 and one at
 
     PATH.npz        MobileNetV2 of Keras, any width, arrays named `block_5_expand__kernel`, `bn_Conv1__gamma`, ...
     PATH.tflite     MobileNetV2 of TensorFlow Lite, float or quantised (dequantised here)
+    PATH.onnx       plain convolutions with outputs at 1/8 and 1/16, float or QDQ (dequantised here), say a ResNet to its third layer
     timm:NAME       any timm model with pretrained weights and `features_only` (needs timm and a network)
 
 and may be followed by `:8`, `:16` or `:8,16` (the default) to choose which scales it teaches.
@@ -19,6 +20,8 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from onnx_teacher import OnnxTeacher
 
 SCALES = (8, 16)
 
@@ -40,10 +43,10 @@ def load_teacher(spec: str) -> Teacher:
         return Teacher(source, "", _freeze(TimmTeacher(source.removeprefix("timm:"))), scales)
     path = Path(source)
     if not path.is_file():
-        raise SystemExit(f"error: teacher {source}: no such file (expected .npz, .tflite or timm:NAME)")
-    readers = {".npz": _read_keras, ".tflite": _read_tflite}
+        raise SystemExit(f"error: teacher {source}: no such file (expected .npz, .tflite, .onnx or timm:NAME)")
+    readers = {".npz": _read_keras, ".tflite": _read_tflite, ".onnx": OnnxTeacher}
     if path.suffix not in readers:
-        raise SystemExit(f"error: teacher {source}: unknown kind {path.suffix!r} (expected .npz, .tflite or timm:NAME)")
+        raise SystemExit(f"error: teacher {source}: unknown kind {path.suffix!r} (expected .npz, .tflite, .onnx or timm:NAME)")
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     return Teacher(path.name, digest, _freeze(readers[path.suffix](path)), scales)
 
