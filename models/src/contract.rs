@@ -36,6 +36,8 @@ pub enum Method {
     PatchcoreLite,
     /// Distance from a Gaussian for each position (after Defard et al. 2021, PaDiM).
     Padim,
+    /// The same with the whole covariance of each position, as Defard et al. have it.
+    PadimFull,
     /// Distance from one Gaussian for all positions.
     Mahalanobis,
     /// Where a student fails to predict its teacher (after Bergmann et al. 2020, Uninformed Students).
@@ -46,16 +48,18 @@ pub enum Method {
 
 impl Method {
     /// The methods that can be taught.
-    pub const TAUGHT: [Method; 4] = [Method::PatchcoreLite, Method::Padim, Method::Mahalanobis, Method::TeacherStudent];
+    pub const TAUGHT: [Method; 5] =
+        [Method::PatchcoreLite, Method::Padim, Method::PadimFull, Method::Mahalanobis, Method::TeacherStudent];
 
-    /// Those that `auto` tries: they share their features and are taught in seconds.
-    pub const COMPARED: [Method; 3] = [Method::PatchcoreLite, Method::Padim, Method::Mahalanobis];
+    /// Those that `auto` tries, the cheapest to run first: they share their features and are taught in seconds.
+    pub const COMPARED: [Method; 4] = [Method::Padim, Method::Mahalanobis, Method::PatchcoreLite, Method::PadimFull];
 
     /// The name in files and on the command line.
     pub fn name(self) -> &'static str {
         match self {
             Method::PatchcoreLite => "patchcore-lite",
             Method::Padim => "padim",
+            Method::PadimFull => "padim-full",
             Method::Mahalanobis => "mahalanobis",
             Method::TeacherStudent => "teacher-student",
             Method::Imported => "imported",

@@ -135,14 +135,18 @@ pub enum Error {
         /// What is wrong with it.
         reason: String,
     },
-    /// A model's tensors lie in other files.
+    /// A tensor of a model that has its tensors in other files cannot be had.
     #[error(
-        "{name}: its tensors lie in other files; expected one file with everything in it\n  try: python -c 'import onnx; \
-         onnx.save(onnx.load(\"{name}\"), \"whole.onnx\")'"
+        "{name}: tensor `{tensor}`: {reason}\n  expected: the files that the exporter wrote beside it, with what it says is in them\n  \
+         try: copy all of them, or export again"
     )]
     NotWhole {
         /// The model's file.
         name: String,
+        /// The tensor.
+        tensor: String,
+        /// What is wrong with its file.
+        reason: String,
     },
     /// A model is not signed as it has to be.
     #[error(

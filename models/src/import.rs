@@ -3,13 +3,18 @@
 
 use std::path::Path;
 
-use jidoka_engine::onnx::{self, GraphProto, NodeProto, StringStringEntryProto, TensorProto, tensor_proto::DataType};
+use jidoka_engine::onnx::tensor_shape_proto::{Dimension, dimension::Value::DimValue};
+use jidoka_engine::onnx::{
+    self, GraphProto, NodeProto, StringStringEntryProto, TensorProto, ValueInfoProto, tensor_proto::DataType,
+    type_proto,
+};
 
 use crate::Error;
 use crate::contract::{Contract, Input, Method, Provenance};
 use crate::inspection::{Check, InspectionModel, LoadOptions};
 use crate::preparation::Preparation;
 use crate::teach::{self, Parts, calibrate_scores};
+use crate::whole;
 
 /// What importing made.
 #[derive(Clone, Debug)]
@@ -30,11 +35,13 @@ pub struct ImportOptions {
     /// The graph expects colours less ImageNet's mean over its standard deviation: that is put into it, since this runtime gives
     /// every model colours from 0 to 1.
     pub imagenet: bool,
+    /// Width and height of the input in pixels where the file leaves them open; none for those of its anomaly map.
+    pub size: Option<(u32, u32)>,
 }
 
 impl Default for ImportOptions {
     fn default() -> ImportOptions {
-        ImportOptions { false_reject: 0.005, imagenet: false }
+        ImportOptions { false_reject: 0.005, imagenet: false, size: None }
     }
 }
 
@@ -54,8 +61,9 @@ pub fn import(path: &Path, good: Option<&mut dyn Parts>, options: &ImportOptions
     let name = path.display().to_string();
     let bytes = std::fs::read(path).map_err(|e| Error::io(path, "read", e))?;
     let mut message = onnx::decode(&name, &bytes)?;
-    if message.graph.iter().flat_map(|g| &g.initializer).any(|tensor| !tensor.external_data.is_empty()) {
-        return Err(Error::NotWhole { name });
+    whole::gather(path, &mut message)?;
+    if let Some(graph) = &mut message.graph {
+        fix_size(graph, options.size);
     }
     // What another program said in our words does not hold for what is written now.
     message.metadata_props.retain(|p| !p.key.starts_with("jidoka."));
@@ -88,6 +96,43 @@ pub fn import(path: &Path, good: Option<&mut dyn Parts>, options: &ImportOptions
     let entries = contract.to_metadata().into_iter().map(|(key, value)| StringStringEntryProto { key, value });
     message.metadata_props.extend(entries);
     Ok(Imported { onnx: onnx::encode(&message), contract, images })
+}
+
+/// Gives an image `[N,3,H,W]` with open sizes those asked for, or those of the anomaly map where it has some: then the resizing that
+/// exporters put into the graph has nothing to do.
+fn fix_size(graph: &mut GraphProto, asked: Option<(u32, u32)>) {
+    let of_map = || {
+        let map = graph.output.iter().find(|output| output.name == "anomaly_map")?;
+        let [.., height, width] = dimensions(map)? else { return None };
+        Some((known(width)?, known(height)?))
+    };
+    let Some((width, height)) = asked.map(|(w, h)| (i64::from(w), i64::from(h))).or_else(of_map) else { return };
+    let constants: Vec<String> = graph.initializer.iter().map(|c| c.name.clone()).collect();
+    let Some(image) = graph.input.iter_mut().find(|input| !constants.contains(&input.name)) else { return };
+    let shape = image.r#type.as_mut().and_then(|t| match t.value.as_mut()? {
+        type_proto::Value::TensorType(tensor) => tensor.shape.as_mut(),
+    });
+    let Some([_, channels, down, across]) = shape.map(|shape| shape.dim.as_mut_slice()) else { return };
+    if known(channels) != Some(3) {
+        return;
+    }
+    for (dimension, size) in [(down, height), (across, width)] {
+        if known(dimension).is_none() {
+            dimension.value = Some(DimValue(size));
+        }
+    }
+}
+
+fn dimensions(info: &ValueInfoProto) -> Option<&[Dimension]> {
+    let type_proto::Value::TensorType(tensor) = info.r#type.as_ref()?.value.as_ref()?;
+    Some(&tensor.shape.as_ref()?.dim)
+}
+
+fn known(dimension: &Dimension) -> Option<i64> {
+    match dimension.value {
+        Some(DimValue(size)) if size > 0 => Some(size),
+        _ => None,
+    }
 }
 
 /// Puts `(image - mean) / deviation` before everything that takes the graph's image. Gives what the input is where it is not

@@ -27,7 +27,8 @@ pub mod random;
 pub mod signature;
 pub mod student;
 pub mod teach;
-mod zoo;
+mod whole;
+pub mod zoo;
 
 pub use compare::{Difference, Flip, compare};
 pub use contract::{Contract, Method, Region};

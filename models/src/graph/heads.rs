@@ -38,7 +38,7 @@ pub(crate) struct Grid {
 pub(crate) struct Gaussian {
     /// Mean: `[D,h,w]` for each position, or `[D]` for all.
     pub mean: Vec<f32>,
-    /// `[D,h,w]` one over sigma for each position, or `[D,D]` the whitening matrix for all.
+    /// `[D,h,w]` one over sigma for each position, `[h*w,D,D]` a whitening matrix for each, or `[D,D]` one for all.
     pub whiten: Vec<f32>,
 }
 
@@ -49,6 +49,8 @@ pub(crate) enum Head<'a> {
     Nearest(&'a [f32]),
     /// Diagonal Mahalanobis distance from the Gaussian of each position.
     PerPosition(&'a Gaussian),
+    /// Mahalanobis distance from the Gaussian of each position.
+    PerPositionWhole(&'a Gaussian),
     /// Mahalanobis distance from one Gaussian.
     Global(&'a Gaussian),
 }
@@ -78,6 +80,7 @@ impl Head<'_> {
         let distances = match self {
             Head::Nearest(bank) => nearest(graph, grid, bank),
             Head::PerPosition(gaussian) => per_position(graph, grid, gaussian),
+            Head::PerPositionWhole(gaussian) => per_position_whole(graph, grid, gaussian),
             Head::Global(gaussian) => global(graph, grid, gaussian),
         };
         conclude(graph, grid, &distances, cues);
@@ -163,6 +166,42 @@ fn per_position(graph: &mut Builder, grid: Grid, gaussian: &Gaussian) -> String 
     let centred = graph.node("Sub", &[FEATURES, &mean], "gaussian.centred", &[]);
     let white = graph.node("Mul", &[&centred, &whiten], "gaussian.white", &[]);
     length(graph, &white)
+}
+
+/// A matrix a position, as a product with as many entries as there are positions. In an int8 model the matrices are stored in i8, a
+/// scale a row, since they are most of the file.
+fn per_position_whole(graph: &mut Builder, grid: Grid, gaussian: &Gaussian) -> String {
+    let Grid { width, height, depth, .. } = grid;
+    let cells = width * height;
+    let mean = graph.floats("gaussian.mean", &[1, depth, height, width], &gaussian.mean);
+    let whiten = match grid.step {
+        None => graph.floats("gaussian.whiten", &[cells, depth, depth], &gaussian.whiten),
+        Some(_) => {
+            let rows = gaussian.whiten.chunks_exact(depth);
+            let scales: Vec<f32> = rows.map(|row| row.iter().fold(1e-30f32, |m, v| m.max(v.abs())) / 127.0).collect();
+            let values = gaussian.whiten.iter().enumerate();
+            let bytes: Vec<i8> = values.map(|(k, v)| (v / scales[k / depth]).round() as i8).collect();
+            let bytes = graph.bytes("gaussian.bytes", &[cells * depth, depth], &bytes);
+            let zeros = graph.bytes("gaussian.zeros", &[cells * depth], &vec![0; cells * depth]);
+            let scales = graph.floats("gaussian.scales", &[cells * depth], &scales);
+            let axis = [("axis", Attribute::Int(0))];
+            let rows = graph.node("DequantizeLinear", &[&bytes, &scales, &zeros], "gaussian.rows", &axis);
+            let shape = graph.integers("gaussian.matrices", &[cells as i64, depth as i64, depth as i64]);
+            graph.node("Reshape", &[&rows, &shape], "gaussian.whiten", &[])
+        }
+    };
+    let centred = graph.node("Sub", &[FEATURES, &mean], "gaussian.centred", &[]);
+    let flat = graph.integers("gaussian.flat", &[depth as i64, cells as i64, 1]);
+    let planes = graph.node("Reshape", &[&centred, &flat], "gaussian.planes", &[]);
+    let perm = [("perm", Attribute::Ints(&[1, 0, 2]))];
+    let columns = graph.node("Transpose", &[&planes], "gaussian.columns", &perm);
+    let white = graph.node("MatMul", &[&whiten, &columns], "gaussian.white", &[]);
+    let squares = graph.node("Mul", &[&white, &white], "gaussian.squares", &[]);
+    let axis = graph.integers("gaussian.axis", &[1]);
+    let sum = graph.node("ReduceSum", &[&squares, &axis], "gaussian.sum", &[("keepdims", Attribute::Int(1))]);
+    let lengths = graph.node("Sqrt", &[&sum], "gaussian.lengths", &[]);
+    let shape = graph.integers("gaussian.grid", &[1, 1, height as i64, width as i64]);
+    graph.node("Reshape", &[&lengths, &shape], "distances", &[])
 }
 
 fn global(graph: &mut Builder, grid: Grid, gaussian: &Gaussian) -> String {

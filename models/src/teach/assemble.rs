@@ -12,6 +12,9 @@ use crate::graph::{Backbone, Builder};
 use crate::inspection::{Check, InspectionModel, LoadOptions};
 use crate::preparation::words;
 
+/// From so many times smaller on a picture's shrinking is mentioned.
+const MUCH_SMALLER: f64 = 3.0;
+
 /// What a course found, apart from the graph.
 pub(super) struct Findings<'a, 'p> {
     pub options: &'a Options,
@@ -115,10 +118,28 @@ impl Findings<'_, '_> {
                 self.inputs.sizes.len(),
             ));
         }
+        if let Some(times) = self.shrunk() {
+            warnings.push(format!(
+                "each side of the images is made {times:.1} times smaller, so that a flaw of {:.0} pixels becomes one; --roi for the \
+                 part of them that matters or a larger --size (own: every pixel) would show it",
+                times.round()
+            ));
+        }
         if !self.inputs.skipped.is_empty() {
             warnings.push(format!("{} images could not be used", self.inputs.skipped.len()));
         }
         warnings.extend(self.inputs.quality.warnings(|index| self.inputs.name(index)));
         warnings
+    }
+
+    /// How many times smaller a side of the largest image is made, where that is a lot.
+    fn shrunk(&self) -> Option<f64> {
+        let pixels = |(width, height): (u32, u32)| f64::from(width) * f64::from(height);
+        let seen = match self.options.roi.filter(|_| !self.options.prepared) {
+            Some(roi) => pixels((roi.width, roi.height)),
+            None => self.inputs.sizes.iter().map(|&size| pixels(size)).fold(0.0, f64::max),
+        };
+        let times = (seen / pixels(self.inputs.size)).sqrt();
+        (times >= MUCH_SMALLER).then_some(times)
     }
 }

@@ -36,7 +36,8 @@ impl Pool {
         Pool {
             depth: axes.len().isqrt(),
             fold_rows: capacity / folds.max(1),
-            image_rows: (capacity / images.max(1)).max(Pool::LEAST_ROWS),
+            // Few large pictures: more candidates of one than four banks' worth cost hours and change nothing.
+            image_rows: (capacity / images.max(1)).min(4 * bank).max(Pool::LEAST_ROWS),
             axes: axes.to_vec(),
             folds: vec![Vec::new(); folds],
             whole: None,

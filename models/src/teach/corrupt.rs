@@ -3,6 +3,11 @@
 
 use crate::random::Random;
 
+/// A patch that differs less than this, on average, from what it covers is no defect: paper on paper, belt on belt.
+const VISIBLE: f32 = 0.08;
+/// Places that are tried for a patch that differs.
+const TRIES: usize = 16;
+
 /// What is done to a part.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Corruption {
@@ -10,13 +15,19 @@ pub(super) enum Corruption {
     Spot,
     /// A thin line, darker or brighter: a scratch.
     Line,
-    /// A patch from elsewhere in the picture (Li et al. 2021, CutPaste): a misplaced or missing feature.
+    /// A patch from elsewhere in the picture (Li et al. 2021, CutPaste): a misplaced or missing feature. Where the picture is the
+    /// same everywhere, a stain instead; likewise the next but one.
     Patch,
+    /// A wide faint ellipse, darker or brighter: a stain, a film of oil.
+    Stain,
+    /// A piece of a sixth to a quarter of the picture's side from elsewhere: a broken or missing piece.
+    Piece,
 }
 
 impl Corruption {
     /// Each of them once.
-    pub const ALL: [Corruption; 3] = [Corruption::Spot, Corruption::Line, Corruption::Patch];
+    pub const ALL: [Corruption; 5] =
+        [Corruption::Spot, Corruption::Line, Corruption::Patch, Corruption::Stain, Corruption::Piece];
 
     /// Corrupts `image`, planes of `height` x `width` in 0..=1, somewhere in its middle half, where a part usually is.
     pub fn apply(self, image: &mut [f32], width: usize, height: usize, random: &mut Random) {
@@ -44,12 +55,26 @@ impl Corruption {
                     (px * dx + py * dy).abs() <= half && (px * dy - py * dx).abs() <= thick
                 });
             }
-            Corruption::Patch => {
-                let size = (side / 16 + random.below(side / 16 + 1)).max(2);
+            Corruption::Stain => {
+                let mut radius = || (side as f64 * (0.04 + 0.08 * random.unit())).max(1.0);
+                let (across, down) = (radius(), radius());
+                shade(image, (width, height), depth / 2.0, |x, y| {
+                    let (dx, dy) = (x as f64 - centre_x as f64, y as f64 - centre_y as f64);
+                    (dx / across).powi(2) + (dy / down).powi(2) <= 1.0
+                });
+            }
+            Corruption::Patch | Corruption::Piece => {
+                let (least, more) =
+                    if self == Corruption::Patch { (side / 16, side / 16) } else { (side / 6, side / 12) };
+                let size = (least + random.below(more + 1)).max(2);
                 let at = |centre: usize, full: usize| centre.saturating_sub(size / 2).min(full.saturating_sub(size));
                 let to = (at(centre_x, width), at(centre_y, height));
-                let from = (random.below(width - size + 1), random.below(height - size + 1));
-                paste(image, (width, height), size, from, to);
+                let mut from = || (random.below(width - size + 1), random.below(height - size + 1));
+                let unlike = |&from: &(usize, usize)| unlikeness(image, (width, height), size, from, to) >= VISIBLE;
+                match (0..TRIES).map(|_| from()).find(unlike) {
+                    Some(from) => paste(image, (width, height), size, from, to),
+                    None => Corruption::Stain.apply(image, width, height, random),
+                }
             }
         }
     }
@@ -69,6 +94,23 @@ fn shade(image: &mut [f32], (width, height): (usize, usize), depth: f32, inside:
     }
 }
 
+/// Mean difference between a patch and what it would cover.
+fn unlikeness(
+    image: &[f32],
+    (width, height): (usize, usize),
+    size: usize,
+    from: (usize, usize),
+    to: (usize, usize),
+) -> f32 {
+    let row = |plane: usize, (x, y): (usize, usize), down: usize| {
+        &image[plane * width * height + (y + down) * width + x..][..size]
+    };
+    let planes = image.len() / (width * height);
+    let rows = (0..planes).flat_map(|plane| (0..size).map(move |down| (plane, down)));
+    let differences = rows.flat_map(|(plane, down)| row(plane, from, down).iter().zip(row(plane, to, down)));
+    differences.map(|(a, b)| (a - b).abs()).sum::<f32>() / (planes * size * size) as f32
+}
+
 fn paste(image: &mut [f32], (width, height): (usize, usize), size: usize, from: (usize, usize), to: (usize, usize)) {
     for plane in image.chunks_exact_mut(width * height) {
         let patch: Vec<f32> = (0..size).flat_map(|y| plane[(from.1 + y) * width + from.0..][..size].to_vec()).collect();
@@ -82,17 +124,39 @@ fn paste(image: &mut [f32], (width, height): (usize, usize), size: usize, from: 
 mod tests {
     use super::*;
 
+    /// A picture of a gradient in both directions with fine stripes on it: no two places are alike.
+    fn picture(width: usize, height: usize) -> Vec<f32> {
+        let pixel = |i: usize| {
+            let (x, y) = (i % width, i / width % height);
+            0.6 * (x as f32 / width as f32 + y as f32 / height as f32) / 2.0 + 0.4 * (i % 3) as f32 / 2.0
+        };
+        (0..3 * width * height).map(pixel).collect()
+    }
+
     #[test]
-    fn each_corruption_changes_a_small_part_and_stays_in_range() {
+    fn each_corruption_changes_a_part_and_stays_in_range() {
         let (width, height) = (64, 48);
-        let image: Vec<f32> = (0..3 * width * height).map(|i| (i % 101) as f32 / 100.0).collect();
+        let image = picture(width, height);
         for corruption in Corruption::ALL {
             for seed in 0..20 {
                 let mut corrupted = image.clone();
                 corruption.apply(&mut corrupted, width, height, &mut Random::new(seed));
                 let changed = image.iter().zip(&corrupted).filter(|(a, b)| a != b).count();
-                assert!(changed > 0 && changed < image.len() / 10, "{corruption:?}, seed {seed}: {changed} pixels");
+                assert!(changed > 0 && changed < image.len() / 8, "{corruption:?}, seed {seed}: {changed} pixels");
                 assert!(corrupted.iter().all(|v| (0.0..=1.0).contains(v)), "{corruption:?}, seed {seed}");
+            }
+        }
+    }
+
+    #[test]
+    fn where_every_place_is_like_every_other_a_patch_is_replaced_by_a_stain() {
+        let (width, height) = (64, 64);
+        for corruption in [Corruption::Patch, Corruption::Piece] {
+            for seed in 0..20 {
+                let mut corrupted = vec![0.5; 3 * width * height];
+                corruption.apply(&mut corrupted, width, height, &mut Random::new(seed));
+                let deepest = corrupted.iter().fold(0.0f32, |m, v| m.max((v - 0.5).abs()));
+                assert!(deepest >= 0.05, "{corruption:?}, seed {seed}: {deepest}");
             }
         }
     }

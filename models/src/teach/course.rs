@@ -1,5 +1,7 @@
 //! The course of teaching: measure, learn, calibrate, assemble.
 
+use std::path::Path;
+
 use jidoka_engine::Session;
 
 use super::assemble::Findings;
@@ -22,7 +24,7 @@ const FOLDS: [usize; 2] = [10, 5];
 /// Up to how many images the first holds.
 const FEW: usize = 60;
 /// Held-out parts that are corrupted to choose between methods.
-const CORRUPTED: usize = 60;
+const CORRUPTED: usize = 40;
 /// Held-out parts that are scored with sensor noise on them.
 pub(super) const NOISED: usize = 10;
 /// Standard deviation of that noise: two grey levels, what an 8-bit industrial camera has at moderate gain.
@@ -33,6 +35,11 @@ pub(super) const PIXELS_ABOVE: f64 = 0.001;
 /// Features that are kept between learning and calibrating, so that good parts go through the backbone once less: those of 110
 /// images of 256x256.
 const KEPT_BYTES: usize = 32 << 20;
+
+/// Positions that may have a covariance matrix each: 512x512 pixels, 67 MB of matrices of 64 features.
+const MOST_MATRICES: usize = 4096;
+/// Side of a cell of the grid in pixels.
+const CELL_PX: usize = 8;
 
 /// Held-out parts that are scored without cues, to know how high good parts score.
 pub(super) const LEVELLED: usize = 8;
@@ -49,6 +56,8 @@ pub(super) struct HeldOut {
     pub noised: Vec<f64>,
     /// Scores of corrupted parts; none where there is nothing to choose.
     corrupted: Vec<f64>,
+    /// For each of those how well its map shows where.
+    shown: Vec<f64>,
 }
 
 impl HeldOut {
@@ -103,15 +112,16 @@ pub(super) fn run(
     let count = inputs.count();
     let embedding = embedding(&backbone, &mut inputs, options, progress)?;
     let (width, height) = backbone.grid();
+    let methods = affordable(methods, width * height)?;
     let grid = Grid { width, height, depth: embedding.depth, map: backbone.size, step: embedding.step };
     let course = Course { options, backbone, grid, folds: FOLDS[usize::from(count > FEW)].min(count), count };
 
     let mut features = course.feature_session(&embedding)?;
-    let lessons = course.learn(methods, &embedding, &mut features, &mut inputs, progress)?;
+    let lessons = course.learn(&methods, &embedding, &mut features, &mut inputs, progress)?;
     let held_out = course.hold_out(&lessons, &mut features, &mut inputs, progress)?;
     drop(features);
     let candidates: Vec<Candidate> = if methods.len() > 1 {
-        methods.iter().zip(&held_out).map(|(&m, h)| Candidate::judge(m, &h.scores, &h.corrupted)).collect()
+        methods.iter().zip(&held_out).map(|(&m, h)| Candidate::judge(m, &h.scores, &h.corrupted, &h.shown)).collect()
     } else {
         Vec::new()
     };
@@ -136,12 +146,31 @@ pub(super) fn run(
     Ok(taught)
 }
 
-/// The backbone that the options name, or the built-in one.
+/// The methods without one whose matrices would not fit where there are so many positions; an error where it is the only one.
+fn affordable(methods: &[Method], cells: usize) -> Result<Vec<Method>, Error> {
+    let fits = |method: Method| method != Method::PadimFull || cells <= MOST_MATRICES;
+    let fitting: Vec<Method> = methods.iter().copied().filter(|&m| fits(m)).collect();
+    if fitting.is_empty() {
+        return Err(Error::Setting {
+            key: "size",
+            value: format!("{} pixels for {}", cells * CELL_PX * CELL_PX, Method::PadimFull),
+            expected: format!("at most {} pixels; another method has no such limit", MOST_MATRICES * CELL_PX * CELL_PX),
+        });
+    }
+    Ok(fitting)
+}
+
+/// The backbone that the options name, by a name of the zoo or by its file, or the first of the zoo.
 pub(super) fn backbone(options: &Options, size: (u32, u32)) -> Result<Backbone, Error> {
-    let built_in = if options.int8 { zoo::DEFAULT_INT8 } else { zoo::DEFAULT };
-    match &options.backbone {
-        Some(path) => Backbone::read(path, size),
-        None => Backbone::from_bytes(built_in.0, built_in.1, size),
+    let path = options.backbone.as_deref().unwrap_or(Path::new(zoo::NAMES[0]));
+    match zoo::find(path, options.int8) {
+        Some(bytes) => Backbone::from_bytes(&path.display().to_string(), bytes, size),
+        None if !path.exists() => Err(Error::Setting {
+            key: "backbone",
+            value: path.display().to_string(),
+            expected: format!("{}, or an ONNX file, and there is none of that name", zoo::NAMES.join(", ")),
+        }),
+        None => Backbone::read(path, size),
     }
 }
 
@@ -218,22 +247,30 @@ impl Course<'_> {
             }
             for version in self.versions(index, heads.len() > 1) {
                 let fresh;
+                let mut touched = Vec::new();
                 let seen = match lessons.kept.get(index).filter(|_| version == Version::Clean) {
                     Some(kept) => kept,
                     None => {
                         inputs.fill(index, input(features))?;
-                        self.alter(version, input(features), &mut random);
+                        touched = self.alter(version, input(features), &mut random);
                         run_session(features)?;
                         fresh = both(features);
                         &fresh
                     }
                 };
                 for (head, result) in heads.iter_mut().zip(&mut results) {
-                    let score = score(head, seen, (version == Version::Clean).then_some(&mut result.pixels))?;
+                    let mut map = Vec::new();
+                    let score = score(head, seen, (version != Version::Noised).then_some(&mut map))?;
                     match version {
-                        Version::Clean => result.scores.push(score),
+                        Version::Clean => {
+                            result.scores.push(score);
+                            result.pixels.append(&mut map);
+                        }
                         Version::Noised => result.noised.push(score),
-                        Version::Corrupted(_) => result.corrupted.push(score),
+                        Version::Corrupted(_) => {
+                            result.corrupted.push(score);
+                            result.shown.extend(choose::shown(&map, &touched));
+                        }
                     }
                 }
             }
@@ -266,13 +303,24 @@ impl Course<'_> {
         versions
     }
 
-    fn alter(&self, version: Version, input: &mut [f32], random: &mut Random) {
+    /// Does to a picture what the version asks for; which cells of the grid a corruption touched.
+    fn alter(&self, version: Version, input: &mut [f32], random: &mut Random) -> Vec<bool> {
         match version {
-            Version::Clean => {}
-            Version::Noised => add_noise(input, random),
+            Version::Clean => Vec::new(),
+            Version::Noised => {
+                add_noise(input, random);
+                Vec::new()
+            }
             Version::Corrupted(corruption) => {
                 let (width, height) = self.backbone.size;
+                let before = input.to_vec();
                 corruption.apply(input, width, height, random);
+                let mut touched = vec![false; self.grid.width * self.grid.height];
+                for (at, _) in before.iter().zip(&*input).enumerate().filter(|(_, (a, b))| a != b) {
+                    let (x, y) = (at % width, at / width % height);
+                    touched[y / CELL_PX * self.grid.width + x / CELL_PX] = true;
+                }
+                touched
             }
         }
     }
@@ -299,8 +347,8 @@ pub(super) fn score_filled(head: &mut Session, pixels: Option<&mut Vec<f64>>) ->
     if let (Some(pixels), Some(map)) = (pixels, head.output_named("anomaly_map"))
         && let (Some(values), &[.., width]) = (map.as_f32(), map.shape())
     {
-        let centres = values.chunks_exact(width).skip(4).step_by(8);
-        pixels.extend(centres.flat_map(|row| row.iter().skip(4).step_by(8)).map(|&v| f64::from(v)));
+        let centres = values.chunks_exact(width).skip(CELL_PX / 2).step_by(CELL_PX);
+        pixels.extend(centres.flat_map(|row| row.iter().skip(CELL_PX / 2).step_by(CELL_PX)).map(|&v| f64::from(v)));
     }
     let score = head.output_named("pred_score").and_then(|s| s.as_f32()).and_then(|s| s.first().copied());
     Ok(f64::from(score.unwrap_or(f32::NAN)))

@@ -19,6 +19,8 @@ use crate::preparation::Preparation;
 const VERSION: u32 = 1;
 /// Pictures that are kept; of more, as many evenly chosen ones.
 const MOST: usize = 400;
+/// Bytes of all pictures that are kept: a third more than the 400 of 512x512.
+const MOST_BYTES: usize = 512 << 20;
 /// Bytes of one picture beyond which the file cannot be one.
 const LARGEST: usize = 3 * 4096 * 4096;
 
@@ -43,8 +45,8 @@ pub struct Kept {
 }
 
 impl Kept {
-    /// Prepares every usable image of `parts` as a model of `width` x `height` pixels takes it, at most 400 of them. `note` comes
-    /// back with [`Kept::note`].
+    /// Prepares every usable image of `parts` as a model of `width` x `height` pixels takes it, at most 400 and half a gigabyte of them. `note`
+    /// comes back with [`Kept::note`].
     ///
     /// # Errors
     /// Where the region of interest does not lie in an image, or none can be used.
@@ -59,7 +61,8 @@ impl Kept {
         let mut preparation = preparation.corrected(options.corrections.clone());
         let head = Head { kept_parts: VERSION, width, height, names: Vec::new(), note: note.to_owned() };
         let mut kept = Kept { head, pictures: Vec::new(), skipped: Vec::new() };
-        let count = parts.count().min(MOST);
+        let room = MOST_BYTES / (3 * width as usize * height as usize).max(1);
+        let count = parts.count().min(MOST).min(room.max(super::MIN_IMAGES));
         for k in 0..count {
             let index = k * parts.count() / count;
             let name = parts.name(index);

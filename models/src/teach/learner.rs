@@ -1,20 +1,22 @@
 //! What each method keeps of the features that it sees, and the head that it makes of them.
 
 use super::coreset::Pool;
+use super::covariance::{Covariance, Covariances};
 use crate::contract::Method;
 use crate::graph::{Gaussian, Grid, Head};
 
 /// How many parts' worth of the pooled variance a position's own variance is mixed with: with 20 parts a variance by itself
 /// is off by a third.
-const PRIOR_PARTS: f64 = 10.0;
+pub(super) const PRIOR_PARTS: f64 = 10.0;
 /// Share of the mean variance that is added to each, so that a constant feature cannot divide by zero.
-const FLOOR: f64 = 0.01;
+pub(super) const FLOOR: f64 = 0.01;
 
 /// Learns features fold by fold; gives the head for all folds or for all but one.
 #[derive(Clone, Debug)]
 pub(super) enum Learner {
     Bank { pool: Pool, rows: usize },
     Positions { grid: Grid, folds: Vec<Moments> },
+    Whole { folds: Vec<Covariances> },
     Global { grid: Grid, folds: Vec<Covariance> },
 }
 
@@ -26,19 +28,12 @@ pub(super) struct Moments {
     squares: Vec<f64>,
 }
 
-/// Sums of features and of their products, over all positions.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Covariance {
-    count: f64,
-    sum: Vec<f64>,
-    products: Vec<f64>,
-}
-
 /// A head with what it needs.
 #[derive(Clone, Debug)]
 pub(super) enum Learned {
     Bank(Vec<f32>),
     Positions(Gaussian),
+    Whole(Gaussian),
     Global(Gaussian),
 }
 
@@ -48,6 +43,7 @@ impl Learned {
         match self {
             Learned::Bank(bank) => Head::Nearest(bank),
             Learned::Positions(gaussian) => Head::PerPosition(gaussian),
+            Learned::Whole(gaussian) => Head::PerPositionWhole(gaussian),
             Learned::Global(gaussian) => Head::Global(gaussian),
         }
     }
@@ -75,10 +71,10 @@ impl Learner {
                 let empty = Moments { count: 0.0, sum: vec![0.0; cells], squares: vec![0.0; cells] };
                 Learner::Positions { grid, folds: vec![empty; folds] }
             }
-            Method::Mahalanobis => {
-                let empty = Covariance { count: 0.0, sum: vec![0.0; depth], products: vec![0.0; depth * depth] };
-                Learner::Global { grid, folds: vec![empty; folds] }
+            Method::PadimFull => {
+                Learner::Whole { folds: (0..folds).map(|_| Covariances::new(width * height, depth)).collect() }
             }
+            Method::Mahalanobis => Learner::Global { grid, folds: vec![Covariance::new(depth); folds] },
         }
     }
 
@@ -87,6 +83,7 @@ impl Learner {
         match self {
             Learner::Bank { pool, .. } => pool.add(fold, rows),
             Learner::Positions { folds, .. } => folds[fold].add(planes),
+            Learner::Whole { folds } => folds[fold].add(rows),
             Learner::Global { grid, folds } => folds[fold].add(rows, grid.depth),
         }
     }
@@ -107,8 +104,11 @@ impl Learner {
                 kept(folds, without).for_each(|fold| all.merge(fold));
                 Learned::Positions(all.gaussian(*grid))
             }
+            Learner::Whole { folds } => {
+                Learned::Whole(Covariances::gaussian(&kept(folds, without).collect::<Vec<_>>()))
+            }
             Learner::Global { grid, folds } => {
-                let mut all = folds[0].zero();
+                let mut all = Covariance::new(grid.depth);
                 kept(folds, without).for_each(|fold| all.merge(fold));
                 Learned::Global(all.gaussian(grid.depth))
             }
@@ -167,113 +167,34 @@ impl Moments {
     }
 }
 
-impl Covariance {
-    fn zero(&self) -> Covariance {
-        Covariance { count: 0.0, sum: vec![0.0; self.sum.len()], products: vec![0.0; self.products.len()] }
-    }
-
-    fn add(&mut self, rows: &[f32], depth: usize) {
-        for row in rows.chunks_exact(depth) {
-            self.count += 1.0;
-            for (i, &a) in row.iter().enumerate() {
-                self.sum[i] += f64::from(a);
-                for (product, &b) in self.products[i * depth..][..depth].iter_mut().zip(row) {
-                    *product += f64::from(a) * f64::from(b);
-                }
-            }
-        }
-    }
-
-    fn merge(&mut self, other: &Covariance) {
-        self.count += other.count;
-        for (a, b) in self.sum.iter_mut().zip(&other.sum) {
-            *a += b;
-        }
-        for (a, b) in self.products.iter_mut().zip(&other.products) {
-            *a += b;
-        }
-    }
-
-    /// Mean and the inverse of the Cholesky factor of the covariance.
-    fn gaussian(&self, depth: usize) -> Gaussian {
-        let n = self.count.max(1.0);
-        let mean: Vec<f64> = self.sum.iter().map(|s| s / n).collect();
-        let mut covariance: Vec<f64> =
-            (0..depth * depth).map(|k| self.products[k] / n - mean[k / depth] * mean[k % depth]).collect();
-        let trace: f64 = (0..depth).map(|i| covariance[i * depth + i]).sum();
-        let floor = (FLOOR * trace / depth as f64).max(1e-12);
-        (0..depth).for_each(|i| covariance[i * depth + i] += floor);
-        let whiten = inverse_of_cholesky(&covariance, depth);
-        Gaussian { mean: mean.iter().map(|&m| m as f32).collect(), whiten: whiten.iter().map(|&w| w as f32).collect() }
-    }
-}
-
-/// `L^-1`, where `matrix = L L^T` is positive definite: `|L^-1 x|` is the Mahalanobis length of `x`.
-fn inverse_of_cholesky(matrix: &[f64], n: usize) -> Vec<f64> {
-    let mut factor = vec![0.0; n * n];
-    for i in 0..n {
-        for j in 0..=i {
-            let dot: f64 = (0..j).map(|k| factor[i * n + k] * factor[j * n + k]).sum();
-            let rest = matrix[i * n + j] - dot;
-            factor[i * n + j] = if i == j { rest.max(1e-12).sqrt() } else { rest / factor[j * n + j] };
-        }
-    }
-    let mut inverse = vec![0.0; n * n];
-    for column in 0..n {
-        inverse[column * n + column] = 1.0 / factor[column * n + column];
-        for i in column + 1..n {
-            let dot: f64 = (column..i).map(|k| factor[i * n + k] * inverse[k * n + column]).sum();
-            inverse[i * n + column] = -dot / factor[i * n + i];
-        }
-    }
-    inverse
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::random::Random;
 
     const GRID: Grid = Grid { width: 2, height: 1, depth: 3, map: (16, 8), step: None };
 
     #[test]
-    fn whitened_features_have_unit_covariance() {
-        let mut random = Random::new(5);
-        let rows: Vec<f32> = (0..4000)
-            .flat_map(|_| {
-                let (a, b, c) = (random.normal(), random.normal(), random.normal());
-                [(3.0 * a) as f32, (a + 3.0 * b) as f32, (b - 3.0 * c + 7.0) as f32]
-            })
-            .collect();
-        let mut learner = Learner::new(Method::Mahalanobis, GRID, &[], 1, 1, 0);
-        learner.add(0, &[], &rows);
-        let Learned::Global(gaussian) = learner.learned(None) else { panic!("a global Gaussian") };
-        let white: Vec<[f32; 3]> = rows
-            .chunks_exact(3)
-            .map(|x| {
-                std::array::from_fn(|i| (0..3).map(|k| gaussian.whiten[i * 3 + k] * (x[k] - gaussian.mean[k])).sum())
-            })
-            .collect();
-        for i in 0..3 {
-            for j in 0..3 {
-                let found = white.iter().map(|w| w[i] * w[j]).sum::<f32>() / white.len() as f32;
-                let expected = if i == j { 1.0 } else { 0.0 };
-                assert!((found - expected).abs() < 0.08, "({i},{j}): {found}");
-            }
-        }
+    fn a_fold_left_out_is_not_in_the_gaussian() {
+        check(Method::Padim);
+        check(Method::PadimFull);
     }
 
-    #[test]
-    fn a_fold_left_out_is_not_in_the_gaussian() {
-        let mut learner = Learner::new(Method::Padim, GRID, &[], 2, 8, 0);
+    fn check(method: Method) {
+        let mut learner = Learner::new(method, GRID, &[], 2, 8, 0);
         for i in 0..8 {
             let value = if i % 2 == 0 { 1.0 } else { 100.0 } + 0.01 * i as f32;
             learner.add(i % 2, &[value; 6], &[value; 6]);
         }
         for (without, low, high) in [(Some(1), 0.9, 1.2), (Some(0), 99.0, 101.0), (None, 50.0, 51.0)] {
-            let Learned::Positions(gaussian) = learner.learned(without) else { panic!("a Gaussian a position") };
-            assert!(gaussian.mean.iter().all(|m| (low..high).contains(m)), "{without:?}: {:?}", gaussian.mean);
-            assert!(gaussian.whiten.iter().all(|w| w.is_finite() && *w > 0.0));
+            let (Learned::Positions(gaussian) | Learned::Whole(gaussian)) = learner.learned(without) else {
+                panic!("{method}: no Gaussian a position")
+            };
+            assert!(
+                gaussian.mean.iter().all(|m| (low..high).contains(m)),
+                "{method}, {without:?}: {:?}",
+                gaussian.mean
+            );
+            assert!(gaussian.whiten.iter().all(|w| w.is_finite()) && gaussian.whiten[0] > 0.0, "{method}");
         }
     }
 }

@@ -13,8 +13,8 @@ use crate::Error;
 use crate::graph::{Backbone, Embedding, pooled, session};
 use crate::random::Random;
 
-/// Most features a position.
-const DEPTH: usize = 64;
+/// Most features a position: 64 of a backbone with 96 channels, 96 of one with 160.
+const MOST_FEATURES: usize = 96;
 /// Images that are measured; more do not change a covariance over hundreds of positions each.
 const MEASURED: usize = 64;
 /// Of the positions of the grid one in so many is measured: neighbours are alike. A prime, so that no column is favoured.
@@ -118,7 +118,7 @@ fn project(covariance: &[f64], mean: &[f64], scale: &[f64], taps: [usize; 2], op
     let n = mean.len();
     let scaled: Vec<f64> = (0..n * n).map(|k| covariance[k] * scale[k / n] * scale[k % n]).collect();
     let (values, vectors) = spectrum(&scaled, n);
-    let depth = DEPTH.min(n);
+    let depth = (2 * n / 3).clamp(1, MOST_FEATURES);
     let common = (values.iter().sum::<f64>() / n as f64).max(f64::MIN_POSITIVE);
     // One scale for all brings the numbers to a handy size and changes no comparison.
     let gain = |e: usize| (values[e].max(0.0) / common + FLOOR).powf(-TURN_DOWN) / common.sqrt();

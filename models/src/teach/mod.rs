@@ -10,6 +10,7 @@ mod choose;
 mod coreset;
 mod corrupt;
 mod course;
+mod covariance;
 mod cues;
 mod defects;
 mod inputs;
@@ -29,6 +30,7 @@ pub use choose::Candidate;
 pub use defects::{Cut, Defects, Rule, weigh};
 pub use kept::Kept;
 pub use parts::{Folder, Frames, Parts};
+pub use shape::Size;
 
 use std::path::PathBuf;
 
@@ -50,15 +52,15 @@ pub struct Options {
     /// Try the methods of [`Method::COMPARED`] on held-out parts and corrupted copies of them, take the best, and say why; `method` is then not
     /// looked at.
     pub auto: bool,
-    /// Width and height of the model's input in pixels, multiples of 16; none for the parts' own shape at about 65,536 pixels.
-    pub size: Option<(u32, u32)>,
+    /// The size of the model's input.
+    pub size: Size,
     /// Most features in the memory bank.
     pub bank: usize,
     /// Share of good parts that may be rejected: 0.005 is 0.5 %. Above 0, at most 0.5.
     pub false_reject: f64,
     /// Seed of every random choice; the same images, options and seed give the same file, to the bit.
     pub seed: u64,
-    /// A backbone file in place of the one that is built in.
+    /// A backbone's name ([`crate::zoo::NAMES`]) or file, in place of the first that is built in.
     pub backbone: Option<PathBuf>,
     /// The part of each image that matters; none for all of it.
     pub roi: Option<Roi>,
@@ -85,7 +87,7 @@ impl Default for Options {
         Options {
             method: Method::PatchcoreLite,
             auto: false,
-            size: None,
+            size: Size::Usual,
             bank: 1024,
             false_reject: 0.005,
             seed: 0,
@@ -242,9 +244,8 @@ pub fn teach(
 
 fn check(options: &Options) -> Result<(), Error> {
     let wrong = |key, value: String, expected: &str| Err(Error::Setting { key, value, expected: expected.to_owned() });
-    let side = |v: u32| (32..=4096).contains(&v) && v.is_multiple_of(16);
-    if let Some((width, height)) = options.size
-        && !(side(width) && side(height))
+    if let Size::Fixed(width, height) = options.size
+        && !options.size.is_possible()
     {
         return wrong("size", format!("{width}x{height}"), "multiples of 16 from 32 to 4096");
     }
@@ -253,7 +254,11 @@ fn check(options: &Options) -> Result<(), Error> {
         return wrong("bank", options.bank.to_string(), "16 to 65536 features; 1024 suits most parts");
     }
     if !options.auto && options.method == Method::Imported {
-        return wrong("method", options.method.to_string(), "patchcore-lite, padim, mahalanobis or teacher-student");
+        return wrong(
+            "method",
+            options.method.to_string(),
+            "patchcore-lite, padim, padim-full, mahalanobis or teacher-student",
+        );
     }
     if !(1..=100_000).contains(&options.steps) {
         return wrong("steps", options.steps.to_string(), "1 to 100000; 250 suit most parts");

@@ -68,7 +68,7 @@ fn bench(method: Method) -> Bench {
     std::fs::write(&path, backbone()).unwrap();
     let options = Options {
         method,
-        size: Some((SIDE as u32, SIDE as u32)),
+        size: Size::Fixed(SIDE as u32, SIDE as u32),
         bank: 256,
         backbone: Some(path),
         ..Options::default()
@@ -110,6 +110,7 @@ fn patchcore_passes_good_parts_and_rejects_scratched_ones() {
 #[test]
 fn padim_passes_good_parts_and_rejects_scratched_ones() {
     check(Method::Padim);
+    check(Method::PadimFull);
 }
 
 #[test]
@@ -193,7 +194,9 @@ fn settings_out_of_range_are_named() {
     let bench = bench(Method::PatchcoreLite);
     let base = &bench.options;
     for (options, key) in [
-        (Options { size: Some((100, 64)), ..base.clone() }, "size"),
+        (Options { size: Size::Fixed(100, 64), ..base.clone() }, "size"),
+        (Options { backbone: Some("edge-x".into()), ..base.clone() }, "backbone"),
+        (Options { size: Size::Fixed(1024, 512), method: Method::PadimFull, ..base.clone() }, "size"),
         (Options { false_reject: 0.0, ..base.clone() }, "false-reject"),
         (Options { false_reject: f64::NAN, ..base.clone() }, "false-reject"),
         (Options { bank: 0, ..base.clone() }, "bank"),
@@ -271,7 +274,7 @@ fn an_imported_model_keeps_its_scores_and_gains_a_threshold_and_a_golden_check()
     let path = foreign(folder.path());
     let mut before = InspectionModel::load(&path, &LoadOptions::default()).unwrap();
     assert_eq!(before.threshold(), None);
-    let rate = crate::ImportOptions { false_reject: 0.01, imagenet: false };
+    let rate = crate::ImportOptions { false_reject: 0.01, ..crate::ImportOptions::default() };
     let mut held_out = Frames::new((50..70).map(|i| disc(i, false)).collect());
     let imported = crate::import(&path, Some(&mut held_out), &rate).unwrap();
     let required = LoadOptions { golden: Check::Required, ..LoadOptions::default() };
@@ -285,7 +288,7 @@ fn an_imported_model_keeps_its_scores_and_gains_a_threshold_and_a_golden_check()
 }
 
 #[test]
-fn an_import_takes_the_normalisation_into_the_graph_and_no_model_in_pieces() {
+fn an_import_takes_the_normalisation_into_the_graph() {
     let folder = tempfile::tempdir().unwrap();
     let path = foreign(folder.path());
     let options = crate::ImportOptions { imagenet: true, ..crate::ImportOptions::default() };
@@ -302,13 +305,46 @@ fn an_import_takes_the_normalisation_into_the_graph_and_no_model_in_pieces() {
     }
     let (found, expected) = (with.score().unwrap().score, without.score().unwrap().score);
     assert!((found - expected).abs() < 1e-4 * expected.abs(), "{found} instead of {expected}");
+}
+
+#[test]
+fn an_import_makes_one_file_of_a_model_in_two_whose_size_is_open() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = foreign(folder.path());
+    let options = crate::ImportOptions::default();
+    let alone = crate::import(&path, None, &options).unwrap().onnx;
 
     let mut message = onnx::decode("foreign", &std::fs::read(&path).unwrap()).unwrap();
-    let entry = onnx::StringStringEntryProto { key: "location".to_owned(), value: "weights.bin".to_owned() };
-    message.graph.as_mut().unwrap().initializer[0].external_data.push(entry);
+    let graph = message.graph.as_mut().unwrap();
+    let mut weights = b"something of another model".to_vec();
+    for tensor in &mut graph.initializer {
+        let entries = [("location", "weights.bin".to_owned()), ("offset", weights.len().to_string())];
+        let length = ("length", tensor.raw_data.len().to_string());
+        weights.append(&mut tensor.raw_data);
+        let entry = |(key, value): (&str, String)| onnx::StringStringEntryProto { key: key.to_owned(), value };
+        tensor.external_data = entries.into_iter().chain([length]).map(entry).collect();
+    }
+    let image = graph.input.iter_mut().find(|i| i.name == "image").unwrap();
+    let Some(onnx::type_proto::Value::TensorType(tensor)) = image.r#type.as_mut().unwrap().value.as_mut() else {
+        panic!("a tensor")
+    };
+    tensor.shape.as_mut().unwrap().dim[2..].iter_mut().for_each(|side| side.value = None);
     std::fs::write(&path, onnx::encode(&message)).unwrap();
-    let text = crate::import(&path, None, &options).unwrap_err().to_string();
-    assert!(text.contains("foreign.onnx") && text.contains("other files") && text.contains("onnx.save"), "{text}");
+    let fails = |expected: &str| {
+        let text = crate::import(&path, None, &options).unwrap_err().to_string();
+        assert!(text.contains("foreign.onnx") && text.contains(expected), "{text}");
+    };
+    fails("weights.bin");
+    std::fs::write(folder.path().join("weights.bin"), &weights[..weights.len() - 1]).unwrap();
+    fails("bytes, not");
+    std::fs::write(folder.path().join("weights.bin"), &weights).unwrap();
+    let gathered = crate::import(&path, None, &options).unwrap().onnx;
+    let load = |onnx: &[u8]| InspectionModel::from_bytes("imported", onnx, &LoadOptions::default()).unwrap();
+    assert_eq!(score(&mut load(&gathered), &disc(3, true)), score(&mut load(&alone), &disc(3, true)));
+
+    message.graph.as_mut().unwrap().initializer[0].external_data[0].value = "../weights.bin".to_owned();
+    std::fs::write(&path, onnx::encode(&message)).unwrap();
+    fails("own folder");
 }
 
 #[test]

@@ -9,7 +9,7 @@ use jidoka_capture::images::Image;
 use jidoka_engine::{Model, Session};
 use jidoka_models::random::Random;
 use jidoka_models::student::protocol::{self, Event, Job};
-use jidoka_models::teach::{Frames, Options, Progress, Taught, teach};
+use jidoka_models::teach::{Frames, Options, Progress, Size, Taught, teach};
 use jidoka_models::{Check, Error, InspectionModel, LoadOptions, Method, Preparation};
 
 const TRAINER: &str = env!("CARGO_BIN_EXE_jidoka-trainer");
@@ -39,7 +39,7 @@ fn good(count: u64) -> Frames {
 fn options() -> Options {
     Options {
         method: Method::TeacherStudent,
-        size: Some((SIDE as u32, SIDE as u32)),
+        size: Size::Fixed(SIDE as u32, SIDE as u32),
         steps: 60,
         trainer: Some(PathBuf::from(TRAINER)),
         ..Options::default()

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
 use jidoka_capture::Roi;
-use jidoka_models::teach::{Kept, Options};
+use jidoka_models::teach::{Kept, Options, Size};
 use jidoka_models::{Check, InspectionModel, LoadOptions};
 use jidoka_prepare::Corrections;
 use serde::{Deserialize, Serialize};
@@ -88,7 +88,7 @@ pub fn read(model: &Path, threads: usize) -> Result<(Kept, Options), Error> {
     let options = Options {
         method: method(&settings.method),
         auto: settings.method == "auto",
-        size: Some(kept.size()),
+        size: Size::Fixed(kept.size().0, kept.size().1),
         bank: settings.bank,
         false_reject: settings.false_reject,
         seed: settings.seed,

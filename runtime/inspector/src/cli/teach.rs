@@ -7,7 +7,7 @@ use indicatif::ProgressBar;
 use jidoka_capture::images::Image;
 use jidoka_capture::{FrameFault, FrameSource, Geometry, PixelFormat, Roi, SourceConfig};
 use jidoka_models::Method;
-use jidoka_models::teach::{self, Defects, Folder, Frames, Kept, Options, Parts, Progress, Report, Rule, Stage};
+use jidoka_models::teach::{self, Defects, Folder, Frames, Kept, Options, Parts, Progress, Report, Rule, Size, Stage};
 use jidoka_prepare::{Channels, Preparer, RawTuning, Spec};
 use serde::Serialize;
 
@@ -69,9 +69,10 @@ pub struct Args {
     /// Most features in the memory bank
     #[arg(long, value_name = "N", default_value_t = Options::default().bank)]
     bank: usize,
-    /// Size of the model's input in pixels, multiples of 16: 256 or 320x256 [default: the parts' shape, 65536 pixels]
-    #[arg(long, value_parser = values::size)]
-    size: Option<(u32, u32)>,
+    /// Size of the model's input: pixels, multiples of 16, as 256 or 320x256, or `own` for every pixel of the parts [default: the
+    /// parts' shape, 65536 pixels]
+    #[arg(long, value_parser = values::input_size, value_name = "SIZE")]
+    size: Option<Size>,
     /// The part of each image that matters, in pixels [default: all of it]
     #[arg(long, value_parser = values::roi, value_name = "X,Y,W,H", conflicts_with = "config")]
     roi: Option<Roi>,
@@ -84,8 +85,8 @@ pub struct Args {
     /// Backbone and memory bank in int8: smaller and faster on ARM
     #[arg(long)]
     int8: bool,
-    /// A backbone other than the built-in one
-    #[arg(long, value_name = "ONNX")]
+    /// The network that sees: edge-s, edge-m (five times the work, finer), or a file [default: edge-s]
+    #[arg(long, value_name = "NAME|ONNX")]
     backbone: Option<PathBuf>,
     /// Seed of every random choice
     #[arg(long, default_value_t = 0)]
@@ -192,7 +193,7 @@ pub fn run(args: &Args) -> Result<(), Error> {
 }
 
 /// The words for a method.
-pub const METHODS: [&str; 5] = ["patchcore-lite", "padim", "mahalanobis", "teacher-student", "auto"];
+pub const METHODS: [&str; 6] = ["patchcore-lite", "padim", "padim-full", "mahalanobis", "teacher-student", "auto"];
 
 /// The method that a word stands for; the usual one for `auto`, which then is not looked at.
 pub fn method(word: &str) -> Method {
@@ -218,7 +219,7 @@ fn options(args: &Args) -> Result<Options, Error> {
     Ok(Options {
         method: method(&args.method),
         auto: args.method == "auto",
-        size: args.size,
+        size: args.size.unwrap_or_default(),
         bank: args.bank,
         false_reject: args.false_reject,
         seed: args.seed,
@@ -394,7 +395,12 @@ fn say_report(args: &Args, report: &Report, bytes: usize, seconds: f64) {
     for candidate in &report.candidates {
         fact(
             "tried",
-            format!("{}: tells {:.1} % of corrupted parts from good ones", candidate.method, candidate.auroc * 100.0),
+            format!(
+                "{}: tells {:.1} % of corrupted parts from good ones, and {:.1} % of corrupted places from others",
+                candidate.method,
+                candidate.auroc * 100.0,
+                candidate.map_auroc * 100.0
+            ),
         );
     }
     fact("time", format!("{seconds:.1} s"));

@@ -3,6 +3,7 @@
 use clap::builder::PossibleValue;
 use clap::{Args, ValueEnum};
 use jidoka_capture::Roi;
+use jidoka_models::teach::Size;
 use jidoka_prepare::{Filter, Fit};
 
 /// A share: `0.5%` or `0.005`.
@@ -63,6 +64,14 @@ pub fn size(text: &str) -> Result<(u32, u32), String> {
         (Ok(width), Ok(height)) if width > 0 && height > 0 => Ok((width, height)),
         _ => Err("expected a size in pixels such as 256 or 320x256".into()),
     }
+}
+
+/// The size of a model's input: `own` or a [`size`].
+pub fn input_size(text: &str) -> Result<Size, String> {
+    if text == "own" {
+        return Ok(Size::Own);
+    }
+    size(text).map(|(width, height)| Size::Fixed(width, height)).map_err(|error| format!("{error}, or own"))
 }
 
 /// How an image is brought to the model's input.

@@ -14,7 +14,7 @@ use std::time::Duration;
 use jidoka_capture::images::Image;
 use jidoka_capture::{FrameSource, Roi, SourceConfig, SyntheticConfig};
 use jidoka_line::{Note, RejectTiming, Span};
-use jidoka_models::teach::{self, Frames, Options, Progress, Taught};
+use jidoka_models::teach::{self, Frames, Options, Progress, Size, Taught};
 use jidoka_models::{InspectionModel, LoadOptions};
 use jidoka_pins::{Gpio, SimChip};
 use jidoka_prepare::Preparer;
@@ -130,7 +130,7 @@ fn teach(show: &Show, audience: &mut dyn Audience) -> Result<Taught, Error> {
         seed: show.seed,
         threads: show.threads,
         roi: Some(ROI),
-        size: Some((SIDE, SIDE)),
+        size: Size::Fixed(SIDE, SIDE),
         bank: BANK,
         ..Options::default()
     };

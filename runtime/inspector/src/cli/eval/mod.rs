@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use jidoka_models::eval::{self, Category, Details, Figures, Layout, Picture, Pictures};
 use jidoka_models::random::Random;
-use jidoka_models::teach::{self, Options};
+use jidoka_models::teach::{self, Options, Size};
 use jidoka_models::{InspectionModel, LoadOptions};
 
 use super::output;
@@ -49,9 +49,10 @@ pub struct Args {
     /// Write a page with curves, histograms, the worst misses and false alarms: one HTML file with everything in it
     #[arg(long, value_name = "HTML")]
     report: Option<PathBuf>,
-    /// Size of the model's input in pixels, multiples of 16: 256 or 320x256 [default: the parts' shape, 65536 pixels]
-    #[arg(long, value_parser = values::size)]
-    size: Option<(u32, u32)>,
+    /// Size of the model's input: pixels, multiples of 16, as 256 or 320x256, or `own` for every pixel of the parts [default: the
+    /// parts' shape, 65536 pixels]
+    #[arg(long, value_parser = values::input_size, value_name = "SIZE")]
+    size: Option<Size>,
     /// Most features in the memory bank
     #[arg(long, default_value_t = Options::default().bank)]
     bank: usize,
@@ -61,6 +62,12 @@ pub struct Args {
     /// Backbone and memory bank in int8
     #[arg(long)]
     int8: bool,
+    /// The network that sees: edge-s, edge-m (five times the work, finer), or a file [default: edge-s]
+    #[arg(long, value_name = "NAME|ONNX")]
+    backbone: Option<PathBuf>,
+    /// Most steps that a student is trained for, 8 parts each (teacher-student)
+    #[arg(long, value_name = "N", default_value_t = Options::default().steps)]
+    steps: usize,
     /// Teach this often, with seeds 0, 1, ..., and give the mean of each figure
     #[arg(long, value_name = "N", default_value_t = 1, conflicts_with_all = ["model", "scores", "report"],
           value_parser = clap::value_parser!(u64).range(1..=100))]
@@ -149,11 +156,13 @@ fn model(args: &Args, category: &Category, seed: u64) -> Result<InspectionModel,
     let options = Options {
         method: super::teach::method(&args.method),
         auto: args.method == "auto",
-        size: args.size,
+        size: args.size.unwrap_or_default(),
         bank: args.bank,
         false_reject: args.false_reject,
         threads: args.threads,
         int8: args.int8,
+        backbone: args.backbone.clone(),
+        steps: args.steps,
         seed,
         ..Options::default()
     };

@@ -60,8 +60,14 @@ pub fn run(path: &Path, json: bool) -> Result<(), Error> {
     }
     let provenance = &contract.provenance;
     if !provenance.program.is_empty() {
-        let origin =
-            format!("{} images, bank {}, backbone {}", provenance.images, provenance.bank, provenance.backbone);
+        // An imported model has no backbone that we know of, and most have no bank.
+        let mut origin = format!("{} images", provenance.images);
+        if provenance.bank > 0 {
+            origin += &format!(", bank {}", provenance.bank);
+        }
+        if !provenance.backbone.is_empty() {
+            origin += &format!(", backbone {}", provenance.backbone);
+        }
         fact("made by", format!("{}: {origin}", provenance.program));
     }
     fact("golden check", if contract.golden.is_some() { "there is one" } else { "none" }.into());

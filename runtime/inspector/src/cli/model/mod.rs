@@ -67,6 +67,9 @@ enum Command {
         /// The graph expects colours less ImageNet's mean over its deviation: put that into it
         #[arg(long)]
         imagenet: bool,
+        /// The input's size in pixels where the file leaves it open: 256 or 320x256 [default: that of its anomaly map]
+        #[arg(long, value_parser = values::size)]
+        size: Option<(u32, u32)>,
     },
     /// Two models on the same images: how their scores go together, and where their verdicts differ
     Diff {
@@ -89,8 +92,8 @@ pub fn run(args: &Args) -> Result<(), Error> {
     match &args.command {
         Command::Inspect { model } => inspect::run(model, args.json),
         Command::Verify { model, public_key } => verify(model, public_key.as_deref(), args.json),
-        Command::Import { model, out, good, false_reject, imagenet } => {
-            let options = ImportOptions { false_reject: *false_reject, imagenet: *imagenet };
+        Command::Import { model, out, good, false_reject, imagenet, size } => {
+            let options = ImportOptions { false_reject: *false_reject, imagenet: *imagenet, size: *size };
             import(model, out, good.as_deref(), &options, args.json)
         }
         Command::Diff { first, second, images } => diff(first, second, images, args.json),
