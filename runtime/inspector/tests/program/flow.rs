@@ -195,7 +195,9 @@ fn the_demo_counts_from_the_wire_and_writes_a_page_that_stands_alone() {
     assert!(matches!(output.status.code(), Some(0 | 1)), "{}", crate::common::text(&output.stderr));
     let demo = json_lines(&output.stdout).remove(0);
     let of = |key: &str| demo[key].as_u64().unwrap_or_else(|| panic!("no {key} in {demo}"));
-    assert_eq!((of("parts"), of("missed"), of("disagreements")), (24, 0, 0), "{demo}");
+    // A busy machine may come too late for a part, which the demo then has to own up to; nothing else makes it miss one.
+    let late = demo["reasons"]["window_gone"].as_u64().unwrap_or(0);
+    assert_eq!((of("parts"), of("missed"), of("disagreements")), (24, late, 0), "{demo}");
     assert_eq!(of("rejects") + of("escapes"), of("defective") + of("false_rejects"), "{demo}");
     for key in ["p50_us", "p99_us", "allocs_per_frame"] {
         assert!(demo[key].is_number(), "no {key} in {demo}");
