@@ -1,6 +1,6 @@
 //! Matrix products on the micro-kernels. Operands are packed each time, constant ones once.
 
-use super::{Build, Context, Made, Step};
+use super::{Build, Context, Made, Step, matvec};
 use crate::RunError;
 use crate::gemm::{Epilogue, PANEL_SLACK, Target, Tile};
 use crate::graph::{MatMul, Strides};
@@ -56,10 +56,14 @@ pub(super) fn build(
     if m == 0 || n == 0 || k == 0 {
         return Err("an empty product".into());
     }
+    let values = kept.and_then(|operand| floats(constants[operand].as_ref()?));
+    if let Some(made) = values.and_then(|v| matvec::build(build, &product, v, places[1].slot, out.slot)) {
+        return Ok(made);
+    }
     let tile = build.tiles.pick(m, n, k);
     let batches: usize = product.batch.iter().product();
     let mut packed = Vec::new();
-    if let Some(values) = kept.and_then(|operand| floats(constants[operand].as_ref()?)) {
+    if let Some(values) = values {
         for entry in 0..batches {
             let start = offset(&product.batch, &product.a, entry);
             packed.push(tile.pack_a(m, k, |i, p| values[start + i * product.a.row + p * product.a.col]));
@@ -89,7 +93,7 @@ fn transposed(product: &MatMul) -> MatMul {
 }
 
 /// Where a batch entry starts.
-fn offset(sizes: &[usize], strides: &Strides, mut entry: usize) -> usize {
+pub(super) fn offset(sizes: &[usize], strides: &Strides, mut entry: usize) -> usize {
     let mut offset = 0;
     for (size, stride) in sizes.iter().zip(&strides.batch).rev() {
         offset += entry % size * stride;

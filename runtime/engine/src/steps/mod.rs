@@ -9,6 +9,7 @@ mod depthwise;
 mod foreign;
 mod int8;
 mod matmul;
+mod matvec;
 mod moves_int8;
 mod nearest;
 mod norm;
