@@ -67,6 +67,15 @@ pub fn beside(model: &Path) -> PathBuf {
     PathBuf::from(name)
 }
 
+/// Takes away the parts of the model that was there before: `--add` would bring that one back.
+pub fn forget(model: &Path) -> Result<(), Error> {
+    let path = beside(model);
+    match std::fs::remove_file(&path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(Error::file(&path, "remove", error)),
+        _ => Ok(()),
+    }
+}
+
 /// The parts kept beside a model, and the options that it was taught with.
 pub fn read(model: &Path, threads: usize) -> Result<(Kept, Options), Error> {
     let path = beside(model);

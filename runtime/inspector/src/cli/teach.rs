@@ -168,6 +168,8 @@ pub fn run(args: &Args) -> Result<(), Error> {
         let note = Settings::of(&args.method, &args.fit, &args.filter, &options).note();
         let kept = Kept::of(parts.as_mut(), &options, taught.report.size, &note)?;
         jidoka_models::write_atomic(&kept::beside(&args.out), &kept.encode())?;
+    } else {
+        kept::forget(&args.out)?;
     }
     jidoka_models::write_atomic(&args.out, &taught.onnx)?;
     let report = &taught.report;

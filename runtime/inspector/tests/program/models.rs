@@ -92,3 +92,20 @@ fn a_model_is_imported_with_a_threshold_of_its_own_and_agrees_with_what_it_was()
     let said = text(&check(path, &["model", "import", "m.onnx", "--out", "j.onnx"], 0).stdout);
     assert!(said.contains("--good gives one"), "{said}");
 }
+
+#[test]
+fn a_model_that_keeps_no_parts_leaves_none_of_the_one_before() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path();
+    teach(path);
+    assert!(path.join("m.onnx.parts").exists());
+    let again = ["teach", "--good", "good", "--out", "m.onnx", "--size", "64", "--method", "padim", "--no-keep"];
+    check(path, &again, 0);
+    assert!(!path.join("m.onnx.parts").exists(), "--add would bring the old model back");
+    check_error(
+        path,
+        &["teach", "--good", "good", "--out", "m.onnx", "--add"],
+        2,
+        &["m.onnx.parts", "nothing can be added"],
+    );
+}

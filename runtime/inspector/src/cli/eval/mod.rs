@@ -83,8 +83,8 @@ pub struct Args {
     json: bool,
 }
 
-const HEADS: [&str; 8] =
-    ["category", "method", "image AUROC", "pixel AUROC", "AU-PRO 0.3", "F1-max", "false rejects", "p50 ms"];
+const HEADS: [&str; 9] =
+    ["category", "method", "image AUROC", "pixel AUROC", "AU-PRO 0.3", "F1-max", "false rejects", "escapes", "p50 ms"];
 
 /// Evaluates every category found.
 pub fn run(args: &Args) -> Result<(), Error> {
@@ -181,8 +181,9 @@ fn drawn(pictures: &[Picture], count: Option<usize>, seed: u64) -> Vec<Picture> 
     taken.into_iter().map(|i| pictures[i].clone()).collect()
 }
 
-fn row(figures: &Figures) -> [String; 8] {
+fn row(figures: &Figures) -> [String; 9] {
     let share = |value: Option<f64>| value.map_or("-".into(), |value| format!("{value:.4}"));
+    let percent = |value: Option<f64>| value.map_or("-".into(), |value| format!("{:.1} %", value * 100.0));
     [
         figures.category.clone(),
         figures.method.clone(),
@@ -190,7 +191,8 @@ fn row(figures: &Figures) -> [String; 8] {
         share(figures.pixel_auroc),
         share(figures.au_pro_30),
         share(Some(figures.f1_max)),
-        figures.false_reject.map_or("-".into(), |value| format!("{:.1} %", value * 100.0)),
+        percent(figures.false_reject),
+        percent(figures.escape),
         ui::ms(figures.p50_us),
     ]
 }
