@@ -107,8 +107,8 @@ fn fix_size(graph: &mut GraphProto, asked: Option<(u32, u32)>) {
         Some((known(width)?, known(height)?))
     };
     let Some((width, height)) = asked.map(|(w, h)| (i64::from(w), i64::from(h))).or_else(of_map) else { return };
-    let constants: Vec<String> = graph.initializer.iter().map(|c| c.name.clone()).collect();
-    let Some(image) = graph.input.iter_mut().find(|input| !constants.contains(&input.name)) else { return };
+    let names = images(graph);
+    let Some(image) = graph.input.iter_mut().find(|input| names.contains(&input.name)) else { return };
     let shape = image.r#type.as_mut().and_then(|t| match t.value.as_mut()? {
         type_proto::Value::TensorType(tensor) => tensor.shape.as_mut(),
     });
@@ -121,6 +121,12 @@ fn fix_size(graph: &mut GraphProto, asked: Option<(u32, u32)>) {
             dimension.value = Some(DimValue(size));
         }
     }
+}
+
+/// Names of the graph's inputs that are no constants: old files list those among the inputs too.
+fn images(graph: &GraphProto) -> Vec<String> {
+    let constant = |name: &str| graph.initializer.iter().any(|c| c.name == name);
+    graph.input.iter().map(|input| input.name.clone()).filter(|name| !constant(name)).collect()
 }
 
 fn dimensions(info: &ValueInfoProto) -> Option<&[Dimension]> {
@@ -138,13 +144,10 @@ fn known(dimension: &Dimension) -> Option<i64> {
 /// Puts `(image - mean) / deviation` before everything that takes the graph's image. Gives what the input is where it is not
 /// one of three planes.
 fn normalise(graph: &mut GraphProto) -> Result<(), String> {
-    let constants: Vec<&str> = graph.initializer.iter().map(|c| c.name.as_str()).collect();
-    let mut images = graph.input.iter().filter(|i| !constants.contains(&i.name.as_str()));
-    let (Some(image), None) = (images.next(), images.next()) else { return Err("not the only one".to_owned()) };
-    let image = image.name.clone();
+    let [image] = &images(graph)[..] else { return Err("not the only one".to_owned()) };
     let [mean, deviation] = IMAGENET;
     for node in &mut graph.node {
-        node.input.iter_mut().filter(|i| **i == image).for_each(|i| *i = "jidoka.normalised".to_owned());
+        node.input.iter_mut().filter(|i| *i == image).for_each(|i| *i = "jidoka.normalised".to_owned());
     }
     let tensor = |name: &str, values: [f32; 3]| TensorProto {
         name: name.to_owned(),
@@ -162,7 +165,7 @@ fn normalise(graph: &mut GraphProto) -> Result<(), String> {
         output: vec![out.to_owned()],
         ..NodeProto::default()
     };
-    graph.node.insert(0, node("Sub", [&image, "jidoka.mean"], "jidoka.centred"));
+    graph.node.insert(0, node("Sub", [image, "jidoka.mean"], "jidoka.centred"));
     graph.node.insert(1, node("Div", ["jidoka.centred", "jidoka.deviation"], "jidoka.normalised"));
     Ok(())
 }

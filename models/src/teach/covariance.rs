@@ -12,10 +12,12 @@ pub(super) struct Covariance {
 }
 
 impl Covariance {
+    /// Of nothing yet, for rows of `depth` features.
     pub fn new(depth: usize) -> Covariance {
         Covariance { count: 0.0, sum: vec![0.0; depth], products: vec![0.0; depth * depth] }
     }
 
+    /// Adds an image's features, rows of `depth`.
     pub fn add(&mut self, rows: &[f32], depth: usize) {
         for row in rows.chunks_exact(depth) {
             self.count += 1.0;
@@ -28,6 +30,7 @@ impl Covariance {
         }
     }
 
+    /// Adds what another has seen.
     pub fn merge(&mut self, other: &Covariance) {
         self.count += other.count;
         add_to(&mut self.sum, &other.sum);
